@@ -76,6 +76,11 @@ class Ringing:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlyMedia:
+    """An outgoing leg sends sound before it is answered (183 with SDP): join it to let the caller hear it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """An outgoing leg was answered; its media is up."""
 
@@ -110,7 +115,7 @@ class Ended:
     cause: Cause
 
 
-LegEvent = Digit | Ringing | Answered | Held | Resumed | Referred | Ended
+LegEvent = Digit | Ringing | EarlyMedia | Answered | Held | Resumed | Referred | Ended
 
 
 # --- sound --------------------------------------------------------------------------------------------------------------
@@ -277,7 +282,10 @@ class Switch(Protocol):
         """All living legs (911 pre-emption, status, pickup)."""
 
     def join(self, *legs: Leg) -> None:
-        """From now on exactly these legs hear one another (two: a call; more: a conference)."""
+        """From now on exactly these legs hear one another (two: a call; more: a conference).
+
+        An incoming leg that is not answered yet gets 183 with SDP, so that its caller hears early media.
+        """
 
     def part(self, *legs: Leg) -> None:
         """These legs hear nobody (silence) and are heard by nobody."""

@@ -85,6 +85,8 @@ public:
     static int descriptor();
     /** Does all that is due, without waiting; returns the milliseconds until PJSIP's next timer (at most limit). */
     static int turn(int limit);
+    /** Sets PJSIP's own log level (0: fatal only); the one call allowed before libCreate(). */
+    static void quiet(int level) { pj_log_set_level(level); }
 };
 
 /** Live objects of the engine. */
