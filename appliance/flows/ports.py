@@ -9,13 +9,14 @@ Rules every implementation keeps
 --------------------------------
 * All methods are called on the event loop's thread; none blocks.
 * A leg hears exactly one thing at a time: a sound, music, the legs it is joined with, or nothing. The last order wins.
-* The task that serves a leg is *cancelled* when that leg's far end hangs up. Other legs the flow holds report
-  :class:`Ended` through their own :meth:`Leg.event`.
+* The task that serves a leg (:meth:`Leg.served_by`) is *cancelled* when that leg's far end hangs up. Other legs the flow
+  holds report :class:`Ended` through their own :meth:`Leg.event`.
 * Every method is harmless on a leg that has ended already: it does nothing.
 """
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -195,6 +196,9 @@ class Leg(Protocol):
     @property
     def on_hold(self) -> bool:
         """True while the far end holds us."""
+
+    def served_by(self, task: asyncio.Task[object] | None) -> None:
+        """Cancel this task when the far end hangs up; ``None``: nobody serves it now. At once when it has ended already."""
 
     def ring(self) -> None:
         """Incoming: tell the caller that it rings (180). Once is enough; again is harmless."""
