@@ -128,6 +128,9 @@ class Ear:
                 other._joined[self] = None
             self._connect(other)
 
+    def hears(self, source: Any) -> bool:
+        return source in self._sources
+
     def leave(self) -> None:
         """Hear nobody and be heard by nobody."""
         for other in list(self._joined):
@@ -155,14 +158,15 @@ class Ear:
         for other in self._joined:
             self._connect(other)
 
-    def close(self) -> None:
-        """The leg is gone: PJSIP has removed its port, so there is nothing to disconnect; forget everybody."""
+    def close(self) -> list[Any]:
+        """The leg is gone: PJSIP has removed its port, so there is nothing to disconnect. Returns what it had open."""
         self.media = None
         for other in self._joined:
             other._joined.pop(self, None)
         self._joined.clear()
-        self._sources.clear()
-        self._recorders.clear()
+        opened = [*self._sources, *self._recorders]
+        self._sources, self._recorders = [], []
+        return opened
 
     def _connect(self, other: Ear) -> None:
         if self.media is not None and other.media is not None:

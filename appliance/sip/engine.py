@@ -1,6 +1,6 @@
 """The SIP engine: PJSIP on the event loop's own thread.
 
-PJSIP's epoll descriptor is a reader of the asyncio loop and PJSIP's next timer is a timer of it, so a packet, a flow and a
+PJSIP's epoll descriptor is a reader of the asyncio loop and PJSIP's next timer is a timer of it: a packet, a flow and a
 timer all meet on one thread: no hand-over between threads, no lock, no waiting for the interpreter. Media does not pass
 here: RTP and the mixing bridge run on two C threads of their own.
 
@@ -9,7 +9,8 @@ The rules of the room:
 * every ``on…`` callback is wrapped by :func:`guarded`: an exception is counted and logged, never swallowed;
 * callbacks only hand over: what a flow does in answer runs in a later turn of the loop, outside PJSIP's locks;
 * every PJSIP object is held by the engine until PJSIP has let go of it;
-* nothing here resolves a host name: a lookup would stall every call (the day the internet is down it takes seconds).
+* nothing here resolves a host name by the system's resolver: a lookup would stall every call (the day the internet is
+  down it takes seconds). Trunks are resolved by `appliance.sip.trunks`; names met in messages by PJSIP's own resolver.
 """
 
 from __future__ import annotations
@@ -21,19 +22,17 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import pjsua2 as pj
 import structlog
 
 log = structlog.get_logger("sip.engine")
 
-#: DTMF and end-of-file events come from the media threads and wait in PJSIP's job list; they are fetched at least this often.
+#: DTMF and end-of-file events come from the media threads and wait in PJSIP's job list; fetched at least this often.
 BUSY_TURN_MS = 20
 IDLE_TURN_MS = 100
 
-P = ParamSpec("P")
-R = TypeVar("R")
 S = TypeVar("S")
 
 
@@ -58,6 +57,8 @@ class EngineSettings:
     rtp_ports: tuple[int, int] = (16000, 20000)
     codecs: tuple[str, ...] = ("PCMU", "PCMA", "G722", "opus")
     max_calls: int = 500
+    #: DNS servers ("ip" or "ip:port") for names in what peers send (Contact, Record-Route): asked without blocking
+    nameservers: tuple[str, ...] = ()
     user_agent: str = "clinicpbx"
 
 
@@ -77,19 +78,18 @@ class Faults:
 faults = Faults()
 
 
-def guarded(callback: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R | None]:
+def guarded(callback: Callable[[S, Any], None]) -> Callable[[S, Any], None]:
     """Wraps a PJSIP callback so that an exception is noted; the object's ``refuse()`` then ends what was asked for."""
 
     @functools.wraps(callback)
-    def inner(self: S, *args: P.args, **kwargs: P.kwargs) -> R | None:
+    def inner(self: S, prm: Any) -> None:
         try:
-            return callback(self, *args, **kwargs)
+            callback(self, prm)
         except Exception as error:
             faults.note(callback.__qualname__, error)
             refuse = getattr(self, "refuse", None)
             if refuse is not None:
                 refuse()
-            return None
 
     return inner
 
@@ -100,6 +100,19 @@ class _PjLog(pj.LogWriter):  # type: ignore[misc]  # pjsua2 carries no types
     def write(self, entry: Any) -> None:
         if entry.level <= 1:
             log.warning("pjsip", text=entry.msg.strip())
+
+
+class _Endpoint(pj.Endpoint):  # type: ignore[misc]
+    """PJSIP's endpoint; which account takes an incoming call is the gate's decision, made just before."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+
+    @guarded
+    def onSelectAccount(self, prm: Any) -> None:
+        if self._engine.account_for_next is not None:
+            prm.accountIndex = self._engine.account_for_next
 
 
 class Engine:
@@ -115,19 +128,24 @@ class Engine:
         self._kept: dict[int, Any] = {}
         self.live = 0
         self.transports: dict[str, int] = {}
+        #: PJSUA id of the account that takes the INVITE being handed on right now
+        self.account_for_next: int | None = None
 
-    # --- life ------------------------------------------------------------------------------------------------------
+    # --- life ---
 
     def start(self) -> None:
         """Open the transports and begin to answer. Raises :class:`EngineError` when a port is taken."""
         self._loop = asyncio.get_running_loop()
-        endpoint = pj.Endpoint()
+        pj.SipReactor.quiet(1)
+        endpoint = _Endpoint(self)
         endpoint.libCreate()
         config = pj.EpConfig()
         config.uaConfig.threadCnt = 0
         config.uaConfig.mainThreadOnly = True
         config.uaConfig.maxCalls = self.settings.max_calls
         config.uaConfig.userAgent = self.settings.user_agent
+        for server in self.settings.nameservers:
+            config.uaConfig.nameserver.append(server)
         config.logConfig.level = 1
         config.logConfig.consoleLevel = 0
         config.logConfig.msgLogging = 0
@@ -159,7 +177,10 @@ class Engine:
         self.turn()
 
     def _open_transports(self, endpoint: Any) -> None:
-        wanted = [("udp", pj.PJSIP_TRANSPORT_UDP, self.settings.port), ("tcp", pj.PJSIP_TRANSPORT_TCP, self.settings.port)]
+        wanted = [
+            ("udp", pj.PJSIP_TRANSPORT_UDP, self.settings.port),
+            ("tcp", pj.PJSIP_TRANSPORT_TCP, self.settings.port),
+        ]
         if self.settings.tls_port and self.settings.tls_certificate and self.settings.tls_key:
             wanted.append(("tls", pj.PJSIP_TRANSPORT_TLS, self.settings.tls_port))
         for name, kind, port in wanted:
@@ -175,8 +196,8 @@ class Engine:
                 self.transports[name] = endpoint.transportCreate(kind, config)
             except pj.Error as error:
                 raise EngineError(
-                    f"cannot listen for SIP on {self.settings.address}:{port}/{name}: {error.reason}. Is another program "
-                    f"using the port (`ss -lunp`)? Choose another in clinic.toml, [sip] port."
+                    f"cannot listen for SIP on {self.settings.address}:{port}/{name}: {error.reason}. Is "
+                    f"another program using the port (`ss -lunp`)? Choose another in clinic.toml, [sip] port."
                 ) from error
 
     def _choose_codecs(self, endpoint: Any) -> None:
@@ -206,7 +227,7 @@ class Engine:
         self.endpoint.libDestroy()
         self.endpoint = None
 
-    # --- turning -----------------------------------------------------------------------------------------------------
+    # --- turning ---
 
     def turn(self) -> None:
         """Let PJSIP do all that is due, then sleep until its next timer or packet."""
@@ -228,6 +249,11 @@ class Engine:
     def release(self, thing: object) -> None:
         """Let go of it in a later turn, when no callback of it is on the stack."""
         self.later(lambda: self._kept.pop(id(thing), None))
+
+    def discard(self, things: list[Any]) -> None:
+        """Drop the last references to players and recorders in a later turn: closing one takes PJSIP's locks."""
+        if things:
+            self.later(things.clear)
 
     def tidy(self) -> None:
         """Collect garbage; for idle moments."""
