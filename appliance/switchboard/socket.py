@@ -63,9 +63,7 @@ class _Server(uvicorn.Server):
 async def serve(path: Path, app: Any) -> None:
     """Serve until cancelled. A socket left by a crash is replaced."""
     path.unlink(missing_ok=True)
-    config = uvicorn.Config(
-        app, uds=str(path), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
-    )
+    config = uvicorn.Config(app, uds=str(path), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
     server = _Server(config)
     try:
         await server.serve()
