@@ -104,6 +104,7 @@ class Gate(pj.SipFront):  # type: ignore[misc]  # pjsua2 carries no types
         verdict = self._front.handle(request)
         if isinstance(verdict, Answer):
             self._reply(rdata, verdict)
+            self._engine.later(self._front.tend)
             return True
         if isinstance(verdict, Drop):
             return True
@@ -175,7 +176,7 @@ class Gate(pj.SipFront):  # type: ignore[misc]  # pjsua2 carries no types
         if leg.call is None:
             return False
         tags = pj.callDialog(leg.call.getId()).split(" ")[1:]
-        return tags == [request.tag("To"), request.tag("From")]
+        return bool(tags == [request.tag("To"), request.tag("From")])
 
     def _reply(self, rdata: Any, answer: Answer) -> None:
         headers = pj.SipHeaderVector()

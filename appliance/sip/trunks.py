@@ -192,5 +192,9 @@ class Trunk:
 
 
 def sources(trunks: Iterable[Trunk]) -> dict[str, frozenset[str]]:
-    """Addresses from which each trunk's requests come."""
-    return {trunk.settings.name: frozenset(trunk.addresses) for trunk in trunks}
+    """Where each trunk's requests come from: its addresses; on loopback, where everybody lives, with the port."""
+
+    def source(trunk: Trunk, address: str) -> str:
+        return f"{address}:{trunk.settings.port}" if address.startswith("127.") else address
+
+    return {trunk.settings.name: frozenset(source(trunk, a) for a in trunk.addresses) for trunk in trunks}
