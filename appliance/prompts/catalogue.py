@@ -36,7 +36,6 @@ class Digits:
 Part = Piece | Number | Digits
 
 PHRASES: Mapping[str, tuple[Part, ...]] = {
-    # the queue speaks as REQ-Q1 says
     "queue.position": (
         Piece("You are currently caller number", "queue-thereare"),
         Number("position"),
@@ -99,7 +98,7 @@ PHRASES: Mapping[str, tuple[Part, ...]] = {
 }
 
 _SMALL = 20
-_WORDS = [
+_WORDS = (
     "zero",
     "one",
     "two",
@@ -120,7 +119,7 @@ _WORDS = [
     "seventeen",
     "eighteen",
     "nineteen",
-]
+)
 _TENS = ["zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 
 

@@ -69,7 +69,8 @@ def resample(samples: Samples, rate: int) -> Samples:
         if rate % RATE == 0:
             return np.ascontiguousarray(samples[:: rate // RATE], dtype=np.float32)
     length = int(samples.size * RATE / rate)
-    return np.interp(np.arange(length) * (rate / RATE), np.arange(samples.size), samples).astype(np.float32)
+    stretched = np.interp(np.arange(length) * (rate / RATE), np.arange(samples.size), samples)
+    return np.asarray(stretched, dtype=np.float32)
 
 
 def trim(samples: Samples, keep: int = RATE // 20) -> Samples:

@@ -1,0 +1,117 @@
+"""The one thread that writes to disk: many callers share one commit, nobody on the event loop waits for a disk.
+
+Work handed over while a commit runs is done together in the next one (group commit): a hundred promises in one fsync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+log = structlog.get_logger("records")
+
+
+class Sink(Protocol):
+    """Something durable: takes what was handed over and makes it so with one commit."""
+
+    def commit(self) -> None:
+        """Make durable all that was done since the last commit. Raises ``OSError`` or ``sqlite3.Error``."""
+
+
+Work = Callable[[], Sink | None]
+_Item = tuple[Work, asyncio.Future[None] | None]
+
+
+class Writer:
+    """Runs work in order on its own thread. ``on_death`` is called (on the loop) when the thread ends unexpectedly."""
+
+    def __init__(self, on_death: Callable[[str], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._on_death = on_death
+        self.last_error = ""
+        self.failed = 0
+        self.pending = 0
+        self._thread = threading.Thread(target=self._run, name="records", daemon=True)
+        self._thread.start()
+
+    async def durable(self, work: Work) -> bool:
+        """Do the work; returns when it is on disk. ``False`` when the disk refused: told in :attr:`last_error`, never raised,
+        since no call may end because a disk is full."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self.pending += 1
+        self._queue.put((work, future))
+        try:
+            await asyncio.shield(future)
+        except OSError:
+            return False
+        return True
+
+    def later(self, work: Work) -> None:
+        """Do the work some time soon, in order; returns at once."""
+        self.pending += 1
+        self._queue.put((work, None))
+
+    async def close(self) -> None:
+        """Finish all that was handed over."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        try:
+            while True:
+                batch: list[_Item] = []
+                item = self._queue.get()
+                stop = item is None
+                while item is not None:
+                    batch.append(item)
+                    try:
+                        item = self._queue.get_nowait()
+                    except queue.Empty:
+                        break
+                    stop = item is None
+                self._commit(batch)
+                if stop:
+                    return
+        except BaseException as error:  # whatever it was: the box must not go on without records
+            log.exception("the records thread died")
+            self._loop.call_soon_threadsafe(self._on_death, f"the records thread died: {error}")
+
+    def _commit(self, batch: list[_Item]) -> None:
+        touched: dict[Sink, None] = {}
+        outcome: list[tuple[asyncio.Future[None] | None, Exception | None]] = []
+        for work, future in batch:
+            error: Exception | None = None
+            try:
+                sink = work()
+                if sink is not None:
+                    touched[sink] = None
+            except Exception as failure:
+                error = failure
+            outcome.append((future, error))
+        failure_of_all: Exception | None = None
+        for sink in touched:
+            try:
+                sink.commit()
+            except Exception as failure:
+                failure_of_all = failure
+        self._loop.call_soon_threadsafe(self._tell, outcome, failure_of_all)
+
+    def _tell(self, outcome: list[tuple[asyncio.Future[None] | None, Exception | None]], all_failed: Exception | None) -> None:
+        for future, error in outcome:
+            self.pending -= 1
+            failed = error or all_failed
+            if failed is not None:
+                self.failed += 1
+                self.last_error = f"{type(failed).__name__}: {failed}"
+                log.error("a record could not be written", error=self.last_error)
+            if future is not None and not future.done():
+                if failed is None:
+                    future.set_result(None)
+                else:
+                    future.set_exception(OSError(self.last_error))
