@@ -352,6 +352,10 @@ class Clinic(Part):
     def phone(self, extension: str) -> Phone | None:
         return next((phone for phone in self.phones if phone.extension == extension), None)
 
+    def phone_ring_seconds(self, extension: str) -> int:
+        phone = self.phone(extension)
+        return phone.ring_seconds if phone is not None else 25
+
     def line(self, name: str) -> Line | None:
         return next((line for line in self.lines if line.name == name), None)
 

@@ -1,0 +1,144 @@
+"""One caller being looked after: the leg, the promise, the record. Closed exactly once, however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from appliance.config.schema import Destination
+from appliance.flows.ports import CallRecord, Cause, Ended, Kept, Leg, LegEvent, Party
+
+if TYPE_CHECKING:
+    from appliance.flows.house import House
+
+
+class HungUp(Exception):
+    """The caller is gone; the flow has nothing left to do."""
+
+
+_KEPT = {
+    "answered": Kept.ANSWERED,
+    "message": Kept.MESSAGED,
+    "forwarded": Kept.HANDED_ON,
+    "abandoned": Kept.ABANDONED,
+}
+
+
+class Call:
+    """See the module. ``record.path`` is the way through the house; ``outcome`` what became of it."""
+
+    def __init__(self, house: House, leg: Leg, direction: str) -> None:
+        self.house = house
+        self.leg = leg
+        self.caller = leg.far
+        self.outcome = ""
+        #: where to go when a transfer finds nobody: back to who transferred
+        self.fallback: Destination | None = None
+        #: destinations a forward has led through: no forward is followed twice
+        self.forwarded: set[str] = set()
+        self.with_ = ""
+        self.record = CallRecord(leg.id, direction, leg.far, leg.dialed, house.clock.now(), line=leg.line)
+        self._loop = asyncio.get_running_loop()
+        self.started = self._loop.time()
+        self._connected: float | None = None
+        self._promised: asyncio.Task[str] | None = None
+        self._ours = True
+
+    @property
+    def where(self) -> str:
+        return self.record.path[-1] if self.record.path else ""
+
+    def promise(self) -> None:
+        """Begin to write the promise; nothing the caller could take for an answer happens before it is on disk."""
+        self._promised = self.house.adopt(self.house.journal.promise(self.leg, self.leg.dialed), "promise")
+
+    async def answer(self) -> None:
+        """Answer the caller, once the promise is durable."""
+        if self._promised is not None and not self._promised.done():
+            await asyncio.shield(self._promised)
+        await self.leg.answer()
+
+    def at(self, where: str, **facts: int | str) -> None:
+        """The caller is here now."""
+        if where != self.where:
+            self.record.path.append(where)
+        self.note(where, **facts)
+
+    def note(self, where: str, **facts: int | str) -> None:
+        """Write a step to the journal, without making anybody wait."""
+        if self._promised is not None:
+            self.house.adopt(self._step(where, facts), "journal step")
+
+    def connected(self, by: str) -> None:
+        """A person talks with the caller."""
+        self.outcome = "answered"
+        self.with_ = by
+        if self._connected is None:
+            self._connected = self._loop.time()
+            self.record.answered_at = self.house.clock.now()
+            self.record.answered_by = by
+
+    @property
+    def waited(self) -> float:
+        return (self._connected if self._connected is not None else self._loop.time()) - self.started
+
+    def let_go(self) -> None:
+        """The leg goes on in another call: do not hang it up when this one is closed."""
+        self._ours = False
+        self.leg.served_by(None)
+
+    async def event(self) -> LegEvent:
+        """The caller's next event. Raises :class:`HungUp`."""
+        event = await self.leg.event()
+        if isinstance(event, Ended):
+            raise HungUp
+        return event
+
+    def close(self) -> None:
+        """End what is left: the leg, the promise, the record."""
+        left = self.leg.ended is not None
+        if self._ours:
+            self.leg.served_by(None)
+            self.leg.hang_up(self.refusal)
+        record = self.record
+        record.ended_at = self.house.clock.now()
+        record.waited = self.waited
+        record.talked = self._loop.time() - self._connected if self._connected is not None else 0.0
+        record.outcome = self.outcome or ("abandoned" if left else "ended")
+        self.house.calls.write(record)
+        if self._promised is not None:
+            self.house.adopt(self._keep(_KEPT.get(record.outcome, Kept.NOTHING_OWED), record.answered_by), "promise kept")
+
+    #: how an unanswered caller is refused
+    refusal: Cause = Cause.NORMAL
+
+    async def _step(self, where: str, facts: dict[str, int | str]) -> None:
+        assert self._promised is not None
+        await self.house.journal.step(await self._promised, where, **facts)
+
+    async def _keep(self, how: Kept, by: str) -> None:
+        assert self._promised is not None
+        await self.house.journal.keep(await self._promised, how, by)
+
+
+@contextmanager
+def opened(house: House, leg: Leg, direction: str) -> Iterator[Call]:
+    """Look after a leg: whatever happens inside, the call is closed once."""
+    call = Call(house, leg, direction)
+    house.open_calls[leg.id] = call
+    try:
+        yield call
+    except HungUp:
+        pass
+    finally:
+        house.open_calls.pop(leg.id, None)
+        call.close()
+        house.nudge()
+
+
+def display(caller: Party) -> str:
+    """A caller in one short text for a screen."""
+    number = caller.number or "withheld"
+    return f"{caller.name} {number}" if caller.name else number

@@ -1,0 +1,402 @@
+"""Two people talking, and what they may do: hold, transfer, consult, make it three, park.
+
+While it lasts the conversation reads the events of all its legs; nobody's hang-up cancels it, it takes note and acts. A leg
+that leaves for another call (:meth:`Conversation.surrender`) is not hung up here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from appliance.config.dialing import IN_CALL, Kind
+from appliance.config.schema import Destination
+from appliance.flows.call import Call
+from appliance.flows.handover import give_away, rejoin
+from appliance.flows.ports import Cause, Digit, Ended, Held, Leg, LegEvent, Party, Referred, Resumed, Shown
+from appliance.flows.ringing import Ringing
+
+#: after ``*`` the second key of a feature must come within this time
+STAR_SECONDS = 1.5
+#: a recalled phone that nobody answers is tried this often before the caller goes to the operator
+RECALLS = 3
+DIAL_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that is not a leg's event: a timer, a recall that was answered."""
+
+    what: str
+    leg: Leg | None = None
+    answered: Leg | None = None
+
+
+async def talk(call: Call, other: Leg, by: str, *, features: bool = True) -> Destination | None:
+    """Answer the caller, join them with ``other`` (answered) and stay until it is over.
+
+    Returns where the caller is to go on to (they were transferred), or ``None``. ``other`` is never left behind.
+    """
+    try:
+        await call.answer()
+    except BaseException:
+        other.hang_up()
+        raise
+    call.connected(by)
+    return await Conversation(call, other, features=features).run()
+
+
+class Conversation:
+    """See the module."""
+
+    def __init__(self, call: Call, other: Leg, *, features: bool = True) -> None:
+        self.call = call
+        self.house = call.house
+        self.parties: list[Leg] = [call.leg, other]
+        self._features = features
+        self._inbox: asyncio.Queue[tuple[Leg, LegEvent] | Note] = asyncio.Queue()
+        self._readers: dict[Leg, asyncio.Task[None]] = {}
+        self._stars: dict[Leg, asyncio.TimerHandle] = {}
+        self._timers: dict[Leg, asyncio.TimerHandle] = {}
+        self._recalls: dict[Leg, int] = {}
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self) -> Destination | None:
+        task = asyncio.current_task()
+        self.call.leg.served_by(None)
+        for leg in self.parties:
+            self._read(leg)
+        try:
+            self._connect()
+            target = await self._follow()
+        finally:
+            for reader in self._readers.values():
+                reader.cancel()
+            for timer in (*self._stars.values(), *self._timers.values()):
+                timer.cancel()
+            for leg in list(self.parties):
+                self.house.talks.pop(leg.id, None)
+                if leg is not self.call.leg:
+                    leg.hang_up()
+        if target is not None:
+            self.call.leg.served_by(task)
+        return target
+
+    def surrender(self, leg: Leg) -> None:
+        """Another call takes this leg over; what is left here ends."""
+        self._leave(leg)
+        leg.served_by(None)
+        if leg is self.call.leg:
+            self.call.let_go()
+        self._inbox.put_nowait(Note("over"))
+
+    def peers(self, leg: Leg) -> list[Leg]:
+        return [other for other in self.parties if other is not leg]
+
+    # --- events ---
+
+    async def _follow(self) -> Destination | None:
+        while True:
+            news = await self._inbox.get()
+            if isinstance(news, Note):
+                if news.what == "over":
+                    return None
+                target = await self._noted(news)
+                if target is not None:
+                    return target
+                continue
+            leg, event = news
+            if leg not in self.parties:
+                continue
+            if isinstance(event, Ended):
+                self._leave(leg)
+                if len(self.parties) < 2:
+                    return None
+                self._connect()
+            elif self._features and isinstance(event, Referred):
+                if (target := self._transfer(leg, event)) is not None:
+                    return target
+            elif isinstance(event, (Held, Resumed)):
+                self._hold(leg, isinstance(event, Held))
+            elif isinstance(event, Digit) and (target := await self._digit(leg, event.key)) is not None:
+                return target
+
+    def _read(self, leg: Leg) -> None:
+        self.house.talks[leg.id] = self
+        self._readers[leg] = asyncio.create_task(self._reader(leg))
+
+    async def _reader(self, leg: Leg) -> None:
+        while True:
+            event = await leg.event()
+            self._inbox.put_nowait((leg, event))
+            if isinstance(event, Ended):
+                return
+
+    def _leave(self, leg: Leg) -> None:
+        if leg in self.parties:
+            self.parties.remove(leg)
+        self.house.talks.pop(leg.id, None)
+        if reader := self._readers.pop(leg, None):
+            reader.cancel()
+        self._stop_timer(leg)
+
+    def _connect(self) -> None:
+        self.house.switch.join(*self.parties)
+
+    # --- hold (REQ-Q7: a held caller always comes back) ---
+
+    def _hold(self, leg: Leg, held: bool) -> None:
+        self._stop_timer(leg)
+        if leg.extension is None:
+            return
+        if not held:
+            self._recalls.pop(leg, None)
+            self._connect()
+            return
+        others = self.peers(leg)
+        if len(others) == 1:
+            others[0].music("default")
+        self._timer(leg)
+
+    def _timer(self, leg: Leg) -> None:
+        seconds = self.house.clinic.dialing.recall_seconds
+        self._timers[leg] = self._loop.call_later(seconds, self._inbox.put_nowait, Note("recall", leg))
+
+    def _stop_timer(self, leg: Leg) -> None:
+        if timer := self._timers.pop(leg, None):
+            timer.cancel()
+
+    async def _noted(self, note: Note) -> Destination | None:
+        leg = note.leg
+        if leg is None or leg not in self.parties:
+            if note.answered is not None:
+                note.answered.hang_up()
+            return None
+        if note.what == "star":
+            self._relay(leg, "*")
+        elif note.what == "recall" and leg.on_hold:
+            self._recalls[leg] = self._recalls.get(leg, 0) + 1
+            self.house.adopt(self._recall(leg), "hold recall")
+        elif note.what == "recalled" and note.answered is not None:
+            self._leave(leg)
+            leg.hang_up()
+            self.parties.append(note.answered)
+            self._read(note.answered)
+            self._connect()
+        elif note.what == "nobody" and leg.on_hold:
+            if self._recalls.get(leg, 0) < RECALLS:
+                self._timer(leg)
+            else:
+                return self._lead_on(leg, self.house.operator)
+        return None
+
+    async def _recall(self, leg: Leg) -> None:
+        """Ring the phone that holds somebody."""
+        held = self.peers(leg)
+        extension = leg.extension
+        if extension is None or not held:
+            return
+        shown = Shown(self.house.shows(held[0].far), via="On hold")
+        rung = await Ringing(self.house).run(
+            [lambda: self.house.switch.ring_phone(extension, shown)], self.house.clinic.phone_ring_seconds(extension)
+        )
+        what = "recalled" if rung.winner is not None else "nobody"
+        self._inbox.put_nowait(Note(what, leg, rung.winner))
+
+    # --- keys ---
+
+    async def _digit(self, leg: Leg, key: str) -> Destination | None:
+        if not self._features or leg.extension is None:
+            self._relay(leg, key)
+            return None
+        pending = self._stars.pop(leg, None)
+        if pending is None:
+            if key == "*":
+                self._stars[leg] = self._loop.call_later(STAR_SECONDS, self._star_over, leg)
+            else:
+                self._relay(leg, key)
+            return None
+        pending.cancel()
+        match IN_CALL.get(f"*{key}"):
+            case "blind transfer":
+                return await self._blind_by_keys(leg)
+            case "attended transfer" | "conference":
+                return await self._consult(leg)
+            case "park":
+                return self._lead_on(leg, Destination("park", ""))
+        self._relay(leg, "*" + key)
+        return None
+
+    def _star_over(self, leg: Leg) -> None:
+        if self._stars.pop(leg, None) is not None:
+            self._inbox.put_nowait(Note("star", leg))
+
+    def _relay(self, leg: Leg, keys: str) -> None:
+        """Keys that are no feature are for the other side: a bank's menu, an insurer's."""
+        for other in self.peers(leg):
+            other.send_digits(keys)
+
+    async def _dialed(self, leg: Leg) -> str:
+        """Digits a phone dials within the call, until ``#``, a pause, or an extension is complete."""
+        digits = ""
+        while True:
+            try:
+                async with asyncio.timeout(DIAL_SECONDS):
+                    news = await self._inbox.get()
+            except TimeoutError:
+                return digits
+            if isinstance(news, Note):
+                continue
+            who, event = news
+            if isinstance(event, Ended):
+                self._inbox.put_nowait(news)
+                return ""
+            if who is leg and isinstance(event, Digit):
+                if event.key == "#":
+                    return digits
+                digits += event.key
+                if self.house.clinic.phone(digits) is not None or digits in self.house.clinic.dialing.park_slots:
+                    return digits
+
+    # --- transfers ---
+
+    def _target(self, dialed: str) -> Destination | None:
+        understood = self.house.understand(dialed)
+        kinds = {Kind.EXTENSION: "extension", Kind.OUTSIDE: "number", Kind.PARK: "park"}
+        kind = kinds.get(understood.kind)
+        return Destination(kind, understood.number) if kind is not None else None
+
+    async def _blind_by_keys(self, leg: Leg) -> Destination | None:
+        others = self.peers(leg)
+        if len(others) != 1:
+            return None
+        others[0].music("default")
+        await leg.play(self.house.prompts.phrase("transfer.to"))
+        target = self._target(await self._dialed(leg))
+        if target is None:
+            await leg.play(self.house.prompts.phrase("transfer.failed"))
+            self._connect()
+            return None
+        return self._lead_on(leg, target)
+
+    def _transfer(self, leg: Leg, wish: Referred) -> Destination | None:
+        """REFER from a phone (RFC 3515); outside parties may not send our callers anywhere."""
+        others = self.peers(leg)
+        if leg.extension is None or len(others) != 1:
+            leg.refer_result(Cause.FORBIDDEN)
+            return None
+        consulted = wish.consulted
+        if consulted is not None and (second := self.house.talks.get(consulted.id)) is not None and second is not self:
+            return self._attended(leg, consulted, second)
+        target = self._target(consulted.dialed if consulted is not None else wish.target)
+        if target is None:
+            leg.refer_result(Cause.NOT_FOUND)
+            return None
+        leg.refer_result(Cause.NORMAL)
+        if consulted is not None:
+            consulted.hang_up()
+        return self._lead_on(leg, target)
+
+    def _attended(self, leg: Leg, consulted: Leg, second: Conversation) -> Destination | None:
+        """Connect our far party with the consulted one; the phone leaves both calls."""
+        theirs = second.peers(consulted)
+        mine = self.peers(leg)[0]
+        if len(theirs) != 1:
+            leg.refer_result(Cause.FORBIDDEN)
+            return None
+        leg.refer_result(Cause.NORMAL)
+        second.surrender(theirs[0])
+        consulted.hang_up()
+        self._leave(leg)
+        leg.hang_up()
+        if mine is self.call.leg:
+            self.house.agents.finished(leg.extension or "", 0.0)
+            self.call.at(f"extension:{theirs[0].extension}" if theirs[0].extension else f"number:{theirs[0].dialed}")
+            self.parties.append(theirs[0])
+            self._read(theirs[0])
+            self._connect()
+            return None
+        self._leave(mine)
+        rejoin(self.house, mine, theirs[0])
+        self._inbox.put_nowait(Note("over"))
+        return None
+
+    def _lead_on(self, leg: Leg, target: Destination) -> Destination | None:
+        """The phone ``leg`` leaves, its far party goes to ``target``; comes back to the phone when nobody is there."""
+        others = self.peers(leg)
+        if len(others) != 1 or leg.extension is None:
+            return None
+        far = others[0]
+        back = Destination("extension", leg.extension)
+        self._leave(leg)
+        leg.hang_up()
+        if far is self.call.leg:
+            self.call.fallback = back
+            self.call.forwarded.clear()
+            return target
+        self._leave(far)
+        give_away(self.house, far, target, back)
+        self._inbox.put_nowait(Note("over"))
+        return None
+
+    async def _consult(self, leg: Leg) -> Destination | None:
+        """``*2`` and ``*3``: the far party waits while the phone speaks with a third; hanging up then connects the two,
+        ``*3`` makes it a conference, ``*2`` goes back."""
+        others = self.peers(leg)
+        if len(others) != 1:
+            return None
+        others[0].music("default")
+        await leg.play(self.house.prompts.phrase("transfer.to"))
+        target = self._target(await self._dialed(leg))
+        if target is None or target.kind != "extension":
+            await leg.play(self.house.prompts.phrase("transfer.failed"))
+            self._connect()
+            return None
+        leg.ringback()
+        shown = Shown(Party(leg.extension or "", ""), via="Consultation")
+        ringing = Ringing(self.house)
+        rung = await ringing.run(
+            [lambda: self.house.switch.ring_phone(target.name, shown)], self.house.clinic.phone_ring_seconds(target.name)
+        )
+        if rung.winner is None:
+            if leg.ended is not None:
+                self._leave(leg)
+                return self._after_consult(others[0], target)
+            await leg.play(self.house.prompts.phrase("transfer.failed"))
+            self._connect()
+            return None
+        await self._three(leg, others[0], rung.winner)
+        return None
+
+    def _after_consult(self, far: Leg, target: Destination) -> Destination | None:
+        """The phone hung up while the third still rang: a blind transfer after all."""
+        if far is self.call.leg:
+            return target
+        self._leave(far)
+        give_away(self.house, far, target, None)
+        self._inbox.put_nowait(Note("over"))
+        return None
+
+    async def _three(self, leg: Leg, far: Leg, third: Leg) -> None:
+        self.parties.append(third)
+        self._read(third)
+        if leg.ended is None:
+            self.house.switch.join(leg, third)
+            far.music("default")
+        star = False
+        while leg.ended is None and third.ended is None and far.ended is None:
+            news = await self._inbox.get()
+            if isinstance(news, Note):
+                continue
+            who, event = news
+            if isinstance(event, Ended):
+                self._inbox.put_nowait(news)
+                break
+            if who is leg and isinstance(event, Digit):
+                if star and event.key == "3":
+                    break
+                if star and event.key == "2":
+                    third.hang_up()
+                    break
+                star = event.key == "*"
+        self._connect()

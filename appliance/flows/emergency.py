@@ -1,0 +1,73 @@
+"""Emergency calls (REQ-E1; 47 CFR 9.16): from every phone, always, over whatever line there is."""
+
+from __future__ import annotations
+
+import asyncio
+
+from appliance.flows.call import Call
+from appliance.flows.conversation import talk
+from appliance.flows.outgoing import dial
+from appliance.flows.ports import Cause, Leg
+from appliance.lines.choice import crowded, emergency_ways
+
+#: between two rounds over all lines
+PAUSE_SECONDS = 1.0
+RING_SECONDS = 60.0
+
+
+async def emergency(call: Call, code: str) -> None:
+    """Dial ``code`` over one line after the other, in the order analog, LTE, SIP, round and round until somebody answers
+    or the caller hangs up. When no line has room an ordinary call gives way."""
+    house = call.house
+    house.emergencies.add(call.leg.id)
+    phone = house.clinic.phone(call.leg.extension or "")
+    place = f"{phone.name}, {phone.location}" if phone is not None else "an unknown phone"
+    house.alarms.append(f"{house.now():%H:%M} {code} was dialled from {place} (extension {call.leg.extension})")
+    try:
+        leg = await _reach(call, code)
+        house.emergencies.add(leg.id)
+        try:
+            await talk(call, leg, code, features=False)
+        finally:
+            house.emergencies.discard(leg.id)
+    finally:
+        house.emergencies.discard(call.leg.id)
+
+
+async def _reach(call: Call, code: str) -> Leg:
+    house = call.house
+    while True:
+        for line in emergency_ways(house.switch.lines()):
+            _make_room(call)
+            leg, _ = await dial(call, line, code, RING_SECONDS)
+            if leg is not None:
+                return leg
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+def _make_room(call: Call) -> None:
+    """When every working line is full, end one ordinary outside call: the most expendable on the best line."""
+    house = call.house
+    lines = house.switch.lines()
+    if any(line.up and line.in_use < line.capacity for line in lines):
+        return
+    for line in crowded(lines):
+        ordinary = [leg for leg in house.switch.legs() if leg.line == line and leg.id not in house.emergencies]
+        if ordinary:
+            # A call of our own making before a patient's; one that nobody has answered yet before a conversation.
+            ordinary.sort(key=lambda leg: (leg.direction.value == "in", leg.answered))
+            ordinary[0].hang_up(Cause.CONGESTION)
+            return
+
+
+async def emergency_test(call: Call) -> None:
+    """933: say what an emergency call from this phone would tell, and reach nobody."""
+    house = call.house
+    await call.answer()
+    callback = house.clinic.dialing.emergency_callback or (house.clinic.lines[0].caller_id if house.clinic.lines else "")
+    phone = house.clinic.phone(call.leg.extension or "")
+    sound = house.prompts.phrase("emergency.test", callback=callback)
+    if phone is not None and phone.location:
+        sound = sound + house.prompts.text(phone.location)
+    call.outcome = "emergency test"
+    await call.leg.play(sound)

@@ -1,0 +1,80 @@
+"""A call to a phone of the house: all its devices ring; forwards, do-not-disturb, somebody always at the end."""
+
+from __future__ import annotations
+
+from appliance.config.schema import Destination, Phone
+from appliance.flows.call import Call
+from appliance.flows.conversation import talk
+from appliance.flows.ports import Cause, Shown
+from appliance.flows.ringing import Ringing
+
+
+async def extension(call: Call, number: str) -> Destination | None:
+    house = call.house
+    phone = house.clinic.phone(number)
+    if phone is None:
+        return _nobody(call, Cause.NOT_FOUND)
+    always = _always(call, phone)
+    if always is not None and _fresh(call, always):
+        return always
+    if do_not_disturb(call, number):
+        return _refused(call, phone, Cause.BUSY)
+    if phone.forward_busy is not None and any(leg.answered for leg in house.legs_of(number)):
+        return _refused(call, phone, Cause.BUSY)
+    shown = Shown(house.shows(call.caller), via=_via(call))
+    ringing = Ringing(house)
+    if call.leg.answered:
+        call.leg.ringback()
+    else:
+        call.leg.ring()
+    rung = await ringing.run([lambda: house.switch.ring_phone(number, shown)], phone.ring_seconds)
+    if rung.winner is not None:
+        return await talk(call, rung.winner, rung.winner.extension or number)
+    return _refused(call, phone, Cause.BUSY if rung.busy else Cause.NO_ANSWER)
+
+
+def do_not_disturb(call: Call, number: str) -> bool:
+    return call.house.memory.get(f"dnd/{number}") is True
+
+
+def _always(call: Call, phone: Phone) -> Destination | None:
+    """The forward set at the phone goes before the configured one."""
+    kept = call.house.memory.get(f"forward/{phone.extension}")
+    return Destination.parse(kept) if isinstance(kept, str) else phone.forward_always
+
+
+def _refused(call: Call, phone: Phone, cause: Cause) -> Destination | None:
+    """The phone was busy, or nobody answered it: where the practice wants such callers, or somewhere that is safe."""
+    busy = cause is Cause.BUSY
+    wanted = [phone.forward_busy if busy else None, phone.forward_no_answer]
+    if phone.mailbox is not None:
+        wanted.append(Destination("mailbox", phone.mailbox))
+    for target in wanted:
+        if target is not None and _fresh(call, target):
+            return target
+    return _nobody(call, cause)
+
+
+def _nobody(call: Call, cause: Cause) -> Destination | None:
+    """Nobody took it. An outside caller, or one who was transferred, is never just dropped."""
+    back, call.fallback = call.fallback, None
+    if back is not None:
+        return back
+    if call.record.direction == "in" and _fresh(call, call.house.operator):
+        return call.house.operator
+    call.refusal = cause
+    call.outcome = "busy" if cause is Cause.BUSY else "no answer" if cause is Cause.NO_ANSWER else "not found"
+    return None
+
+
+def _fresh(call: Call, target: Destination) -> bool:
+    """Whether no forward has led there in this call; marks it."""
+    if str(target) in call.forwarded:
+        return False
+    call.forwarded.add(str(target))
+    return True
+
+
+def _via(call: Call) -> str:
+    number = call.house.clinic.number(call.leg.dialed)
+    return number.name if number is not None and call.leg.line is not None else ""

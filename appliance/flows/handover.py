@@ -1,0 +1,52 @@
+"""Legs that leave one call for another: a party that a phone of the house has transferred away."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from appliance.config.schema import Destination
+from appliance.flows.call import Call, opened
+from appliance.flows.ports import Leg
+
+if TYPE_CHECKING:
+    from appliance.flows.house import House
+
+
+def give_away(house: House, leg: Leg, target: Destination, back: Destination | None) -> None:
+    """Look after ``leg`` (answered) in a call of its own and lead it to ``target``; ``back`` when nobody is there."""
+    house.adopt(_lead(house, leg, target, back), "transferred call")
+
+
+def rejoin(house: House, leg: Leg, other: Leg) -> None:
+    """Two parties whose phone has left both go on talking, in a call of their own."""
+    house.adopt(_talk(house, leg, other), "transferred call")
+
+
+async def _lead(house: House, leg: Leg, target: Destination, back: Destination | None) -> None:
+    # What a leg is led to may itself hand legs over: only here do the two know each other.
+    from appliance.flows.destinations import lead  # noqa: PLC0415
+
+    with _continued(house, leg) as call:
+        leg.served_by(asyncio.current_task())
+        call.fallback = back
+        await lead(call, target)
+
+
+async def _talk(house: House, leg: Leg, other: Leg) -> None:
+    from appliance.flows.conversation import Conversation  # noqa: PLC0415
+
+    with _continued(house, leg) as call:
+        by = other.extension or other.dialed
+        call.at(f"extension:{other.extension}" if other.extension else f"number:{other.dialed}")
+        call.connected(by)
+        target = await Conversation(call, other).run()
+        if target is not None:
+            from appliance.flows.destinations import lead  # noqa: PLC0415
+
+            await lead(call, target)
+
+
+def _continued(house: House, leg: Leg) -> AbstractContextManager[Call]:
+    return opened(house, leg, "internal" if leg.line is None else "transferred")

@@ -1,0 +1,48 @@
+"""Taking a message (REQ-A2). Callers never get further than the operator from here."""
+
+from __future__ import annotations
+
+import asyncio
+
+from appliance.config.schema import Destination
+from appliance.flows.call import Call, HungUp
+from appliance.flows.keys import key_after
+from appliance.flows.ports import Digit
+
+
+async def mailbox(call: Call, name: str) -> Destination | None:
+    """Greeting, tone, recording. ``#`` or hanging up ends it; ``0`` during the greeting is the operator."""
+    house = call.house
+    rules = house.clinic.mailboxes[name]
+    await call.answer()
+    prompts = house.prompts
+    greeting = prompts.text(rules.greeting) if rules.greeting else prompts.phrase("mailbox.greeting")
+    if await key_after(call, greeting, 0.1) == "0" and house.operator.kind != "mailbox":
+        return house.operator
+    await call.leg.play(prompts.phrase("beep"))
+    call.leg.flush_digits()
+    await _record(call, name, rules.limit_seconds)
+    await call.leg.play(prompts.phrase("mailbox.stored") + prompts.phrase("goodbye"))
+    return None
+
+
+async def _record(call: Call, name: str, limit: float) -> None:
+    """Record until a key, the limit or the end; what was said is kept in every case."""
+    house, loop = call.house, asyncio.get_running_loop()
+    path = house.messages.begin(name, call.caller)
+    started = loop.time()
+    recorder = asyncio.create_task(call.leg.record(path, limit))
+    try:
+        async with asyncio.timeout(limit):
+            while True:
+                event = await call.event()
+                if isinstance(event, Digit) and event.key in "#*":
+                    break
+    except (TimeoutError, HungUp):
+        pass
+    finally:
+        recorder.cancel()
+        seconds = loop.time() - started
+        if seconds >= 1.0:
+            call.outcome = "message"
+        house.adopt(house.messages.finish(name, call.caller, path, seconds), "message")

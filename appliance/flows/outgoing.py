@@ -1,0 +1,83 @@
+"""Calls to the outside: the lines in order, the next at once when one does not work (REQ-B4)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from appliance.config.schema import Destination
+from appliance.flows.call import Call
+from appliance.flows.conversation import talk
+from appliance.flows.ports import Answered, Cause, EarlyMedia, Ended, Leg, Party, Ringing
+from appliance.lines.choice import ways
+
+#: a line that shows no sign of life in this time is left for the next
+PROGRESS_SECONDS = 5.0
+#: how long a far end may ring
+RING_SECONDS = 120.0
+
+#: causes that tell about the line, not about the person called: another line may do better
+LINE_CAUSES = frozenset({Cause.CONGESTION, Cause.UNREACHABLE, Cause.FAILED, Cause.FORBIDDEN, Cause.INCOMPATIBLE})
+
+
+async def number(call: Call, dialed: str) -> Destination | None:
+    """Dial ``dialed`` (E.164) for this caller and let them talk."""
+    house = call.house
+    phone = house.clinic.phone(call.leg.extension or "")
+    if phone is not None and not phone.outside_calls:
+        call.refusal, call.outcome = Cause.FORBIDDEN, "not allowed"
+        return None
+    cause = Cause.CONGESTION
+    for line in ways(house.switch.lines()):
+        leg, cause = await dial(call, line, dialed)
+        if leg is not None:
+            return await talk(call, leg, dialed)
+        if cause not in LINE_CAUSES:
+            break
+    call.refusal = cause
+    call.outcome = {Cause.BUSY: "busy", Cause.NO_ANSWER: "no answer"}.get(cause, "failed")
+    if call.leg.answered:
+        await call.leg.play(house.prompts.phrase("call.no_line" if cause in LINE_CAUSES else "call.unknown"))
+    back, call.fallback = call.fallback, None
+    return back
+
+
+async def dial(call: Call, line: str, dialed: str, ring_seconds: float = RING_SECONDS) -> tuple[Leg | None, Cause]:
+    """Try one line: the answered leg, or ``None`` and why not. The caller hears ringing, or what the far end sends."""
+    house = call.house
+    leg = house.switch.seize(line, dialed, caller_id(call, line))
+    answered = rang = False
+    try:
+        deadline = asyncio.timeout(PROGRESS_SECONDS)
+        async with deadline:
+            while True:
+                event = await leg.event()
+                if isinstance(event, Ended):
+                    return None, event.cause
+                if isinstance(event, (Ringing, EarlyMedia)):
+                    if not rang:
+                        rang = True
+                        deadline.reschedule(asyncio.get_running_loop().time() + ring_seconds)
+                    _progress(call, leg, early=isinstance(event, EarlyMedia))
+                if isinstance(event, Answered):
+                    answered = True
+                    return leg, Cause.NORMAL
+    except TimeoutError:
+        return None, Cause.NO_ANSWER if rang else Cause.UNREACHABLE
+    finally:
+        if not answered:
+            leg.hang_up(Cause.NO_ANSWER)
+
+
+def _progress(call: Call, leg: Leg, *, early: bool) -> None:
+    if early:
+        call.house.switch.join(call.leg, leg)
+    elif call.leg.answered:
+        call.leg.ringback()
+    else:
+        call.leg.ring()
+
+
+def caller_id(call: Call, line: str) -> Party:
+    """What the called party sees: the line's number, the clinic's name."""
+    rules = call.house.clinic.line(line)
+    return Party(rules.caller_id if rules is not None else "", call.house.clinic.clinic.name)

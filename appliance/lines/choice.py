@@ -1,0 +1,32 @@
+"""Which way out: the lines to try for a call, in order. Pure; the flows dial them one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from appliance.flows.ports import LineState
+
+#: copper and the mobile network know where they are and need no internet: an emergency call tries them first (REQ-E1)
+EMERGENCY_ORDER = {"analog": 0, "lte": 1, "sip": 2}
+
+
+def ways(lines: Sequence[LineState]) -> list[str]:
+    """Lines for an ordinary call: those that work and have room, in the configured order."""
+    return [line.name for line in lines if line.up and line.in_use < line.capacity]
+
+
+def emergency_ways(lines: Sequence[LineState]) -> list[str]:
+    """Every line for an emergency call. Nothing is left out: a line thought dead or full is tried last, not never."""
+
+    def rank(item: tuple[int, LineState]) -> tuple[bool, int, int]:
+        index, line = item
+        usable = line.up and line.in_use < line.capacity
+        return (not usable, EMERGENCY_ORDER.get(line.kind, 3), index)
+
+    return [line.name for _, line in sorted(enumerate(lines), key=rank)]
+
+
+def crowded(lines: Iterable[LineState]) -> list[str]:
+    """Lines that work but have no room: an emergency call takes the place of an ordinary one there, copper first."""
+    full = [line for line in lines if line.up and line.in_use >= line.capacity]
+    return [line.name for line in sorted(full, key=lambda line: EMERGENCY_ORDER.get(line.kind, 3))]
