@@ -172,7 +172,8 @@ class LiveLeg:
         if self.call is None or self.ended:
             return
         info = self.call.getInfo()
-        media = next((m for m in info.media if m.type == pj.PJMEDIA_TYPE_AUDIO), None)
+        # The binding leaves the media's type unset; only audio ever has a place on the bridge.
+        media = next((m for m in info.media if m.audioConfSlot >= 0), None)
         if media is None:
             return
         if media.status in (pj.PJSUA_CALL_MEDIA_ACTIVE, pj.PJSUA_CALL_MEDIA_REMOTE_HOLD) and media.audioConfSlot >= 0:

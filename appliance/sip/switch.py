@@ -71,7 +71,7 @@ class LiveSwitch:
     def open(self) -> None:
         """Create the accounts for phones, one for each SRTP rule."""
         for rule in SRTP:
-            account = PjAccount(self._arrived)
+            account = PjAccount(self.arrived)
             account.create(account_config(self.engine, f"sip:clinic@{self.engine.settings.domain}", rule))
             self.engine.keep(account)
             self._phones[rule] = account
@@ -143,7 +143,7 @@ class LiveSwitch:
             leg.gone(Cause.FAILED)
         return len(dead)
 
-    def _arrived(self, account: PjAccount, call_id: int) -> None:
+    def arrived(self, account: PjAccount, call_id: int) -> None:
         arrival, self._expected = self._expected, None
         self.engine.account_for_next = None
         if arrival is None or self.on_incoming is None:

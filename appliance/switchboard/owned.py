@@ -28,6 +28,10 @@ class Owned:
         if not self.fatal.done():
             self.fatal.set_result(why)
 
+    async def dead(self) -> str:
+        """Wait until something has died; why."""
+        return await asyncio.shield(self.fatal)
+
     async def stop(self) -> None:
         tasks, self._tasks = self._tasks, set()
         for task in tasks:
