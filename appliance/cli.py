@@ -177,7 +177,8 @@ def _log_to(stream: object, quiet: bool) -> None:
         processors=[
             structlog.processors.TimeStamper(fmt="%H:%M:%S"),
             structlog.processors.add_log_level,
-            structlog.dev.ConsoleRenderer(colors=False),
+            # Plain: a rich traceback shows local variables, and those name callers.
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(stream),  # type: ignore[arg-type]

@@ -2,9 +2,9 @@
 
 With ``n`` agents who each need ``h`` seconds a call (talk and wrap-up), the caller at position ``p`` waits for ``p`` calls to
 end, one each ``h/n`` seconds: a mean of ``p·h/n`` with a spread of ``√p·v·h/n``, where ``v`` is the relative spread of
-``h``. Both are learned from the answers of this queue, more from those of this hour of the day. Two corrections are learned from what
-was told and what came: ``bias`` (callers before one give up; agents pause) and ``margin``, the number of spreads added,
-which is moved so that one figure in five is too low.
+``h``. Both are learned from the answers of this queue, more from those of this hour of the day. Two corrections are learned
+from what was told and what came: ``bias`` (callers before one give up; agents pause) and ``margin``, the number of spreads
+added, which is moved so that one figure in five is too low.
 """
 
 from __future__ import annotations

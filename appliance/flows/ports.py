@@ -24,6 +24,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from appliance.lines.choice import LineState
+
 
 @dataclass(frozen=True, slots=True)
 class Party:
@@ -241,17 +243,6 @@ class Leg(Protocol):
 
 
 # --- the switch ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class LineState:
-    """An outside line as the line choice sees it. ``kind`` is ``sip``, ``analog`` or ``lte``."""
-
-    name: str
-    kind: str
-    up: bool
-    in_use: int
-    capacity: int
 
 
 @dataclass(frozen=True, slots=True)

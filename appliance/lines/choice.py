@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-
-from appliance.flows.ports import LineState
+from dataclasses import dataclass
 
 #: copper and the mobile network know where they are and need no internet: an emergency call tries them first (REQ-E1)
 EMERGENCY_ORDER = {"analog": 0, "lte": 1, "sip": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class LineState:
+    """An outside line as the line choice sees it. ``kind`` is ``sip``, ``analog`` or ``lte``."""
+
+    name: str
+    kind: str
+    up: bool
+    in_use: int
+    capacity: int
 
 
 def ways(lines: Sequence[LineState]) -> list[str]:

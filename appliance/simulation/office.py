@@ -8,8 +8,9 @@ from pathlib import Path
 
 from appliance.config.schema import Clinic
 from appliance.flows.house import House
-from appliance.flows.ports import LineState, Party
+from appliance.flows.ports import Party
 from appliance.flows.reception import Reception
+from appliance.lines.choice import LineState
 from appliance.prompts.spoken import SpokenPrompts
 from appliance.simulation.books import SimCallLog, SimJournal, SimMemory, SimMessages
 from appliance.simulation.time import VirtualClock

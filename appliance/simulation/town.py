@@ -21,7 +21,6 @@ from appliance.flows.ports import (
     Held,
     Leg,
     LegEvent,
-    LineState,
     Party,
     Referred,
     Resumed,
@@ -29,6 +28,7 @@ from appliance.flows.ports import (
     Shown,
     Sound,
 )
+from appliance.lines.choice import LineState
 
 NETWORK_SECONDS = 0.02
 

@@ -38,6 +38,9 @@ log = structlog.get_logger("sip.leg")
 #: an answered call whose media does not come within this time has none (an INVITE without SDP whose ACK has none)
 MEDIA_SECONDS = 5.0
 
+#: a telephone has these; INFO may carry anything
+KEYS = frozenset("0123456789*#ABCD")
+
 _CAUSE_OF_STATUS = {
     486: Cause.BUSY,
     600: Cause.BUSY,
@@ -94,10 +97,8 @@ class PjCall(pj.Call):  # type: ignore[misc]  # pjsua2 carries no types
         self.leg.media_changed()
 
     @guarded
-    def onDtmfEvent(self, prm: Any) -> None:
-        if not prm.flags & pj.PJMEDIA_STREAM_DTMF_IS_UPDATE and not (
-            prm.flags & pj.PJMEDIA_STREAM_DTMF_IS_END and prm.method == pj.PJSUA_DTMF_METHOD_RFC2833
-        ):
+    def onDtmfDigit(self, prm: Any) -> None:
+        if prm.digit in KEYS:
             self.leg.report(Digit(prm.digit))
 
     def onCallTsxState(self, prm: Any) -> None: ...
@@ -172,11 +173,11 @@ class LiveLeg:
         if self.call is None or self.ended:
             return
         info = self.call.getInfo()
-        # The binding leaves the media's type unset; only audio ever has a place on the bridge.
-        media = next((m for m in info.media if m.audioConfSlot >= 0), None)
+        # ``info`` owns its media: they are gone when it is, so it keeps a name until the end of this method.
+        media = next((m for m in info.media if m.type == pj.PJMEDIA_TYPE_AUDIO and m.audioConfSlot >= 0), None)
         if media is None:
             return
-        if media.status in (pj.PJSUA_CALL_MEDIA_ACTIVE, pj.PJSUA_CALL_MEDIA_REMOTE_HOLD) and media.audioConfSlot >= 0:
+        if media.status in (pj.PJSUA_CALL_MEDIA_ACTIVE, pj.PJSUA_CALL_MEDIA_REMOTE_HOLD):
             early = self.ear.media is None and self.direction is Direction.OUT and not self.answered
             self.ear.tune(self.call.getAudioMedia(media.index))
             if self._media_up is not None and not self._media_up.done():

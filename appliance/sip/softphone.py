@@ -106,7 +106,9 @@ class Talk(pj.Call):  # type: ignore[misc]  # pjsua2 carries no types
 
     @guarded
     def onCallMediaState(self, prm: Any) -> None:
-        for media in self.getInfo().media:
+        # A name for the info: its media are freed with it, and the loop alone does not hold it.
+        info = self.getInfo()
+        for media in info.media:
             if media.audioConfSlot >= 0 and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
                 self._media = self.getAudioMedia(media.index)
                 self.speak(not self.silent)
@@ -118,9 +120,8 @@ class Talk(pj.Call):  # type: ignore[misc]  # pjsua2 carries no types
                 self._phones.tell(event="media", call=self.id, codec=stream.codecName)
 
     @guarded
-    def onDtmfEvent(self, prm: Any) -> None:
-        if not prm.flags & (pj.PJMEDIA_STREAM_DTMF_IS_UPDATE | pj.PJMEDIA_STREAM_DTMF_IS_END):
-            self._phones.tell(event="key", call=self.id, key=prm.digit)
+    def onDtmfDigit(self, prm: Any) -> None:
+        self._phones.tell(event="key", call=self.id, key=prm.digit)
 
     def speak(self, loud: bool) -> None:
         self.silent = not loud

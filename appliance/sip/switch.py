@@ -11,7 +11,8 @@ from typing import Protocol
 import pjsua2 as pj
 import structlog
 
-from appliance.flows.ports import Cause, Direction, Leg, LineState, Party, Shown
+from appliance.flows.ports import Cause, Direction, Leg, Party, Shown
+from appliance.lines.choice import LineState
 from appliance.sip.accounts import SRTP, PjAccount, account_config
 from appliance.sip.audio import Studio
 from appliance.sip.engine import Engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from peers.marks import PATIENT
 
 from appliance.simulation.phones import Phones, Telephone
 
-_addresses = itertools.count(11)
+#: every box of a test run has a loopback address of its own, and no two test runs share one
+_addresses = (f"127.{10 + os.getpid() // 250 % 200}.{1 + os.getpid() % 250}.{n}" for n in itertools.count(1))
 
 
 @pytest.fixture
 async def box(tmp_path: Path) -> AsyncIterator[Box]:
     """The demo clinic, always open."""
-    box = Box(tmp_path, f"127.0.3.{next(_addresses)}")
+    box = Box(tmp_path, next(_addresses))
     await box.start()
     yield box
     await box.stop()

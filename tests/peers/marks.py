@@ -61,7 +61,7 @@ async def _until(path: Path | None, true: object, why: str, seconds: float) -> N
     assert callable(true)
     try:
         async with asyncio.timeout(seconds):
-            while not true(tail(path)):
+            while not true(tail(path)):  # noqa: ASYNC110 - another process writes the file
                 await asyncio.sleep(0.1)
     except TimeoutError:
         samples = tail(path)
