@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from appliance.flows.estimate import Staff
 from appliance.flows.ports import Memory, Switch
 
 
@@ -71,6 +72,23 @@ class Agents:
             if moment > now
         ]
         return min(moments, default=None)
+
+    def staff(self, extensions: Sequence[str]) -> Staff:
+        """Those at work, as the waiting time is reckoned from them."""
+        now = self._now()
+        talking: list[float] = []
+        resting: list[float] = []
+        busy = {leg.extension for leg in self._switch.legs() if leg.extension is not None and leg.ended is None}
+        for extension in filter(self.serving, extensions):
+            agent = self._agent(extension)
+            if agent.talking:
+                talking.append(now - agent.since)
+            elif extension in busy and not agent.ringing:
+                # A call of their own: nobody knows how long already.
+                talking.append(0.0)
+            else:
+                resting.append(max(0.0, agent.wrap_up_until - now, agent.rejected_until - now))
+        return Staff(talking, resting)
 
     def idle_since(self, extension: str) -> float:
         return self._agent(extension).idle_since

@@ -23,6 +23,8 @@ from appliance.flows.ringing import Ringing
 UNSTAFFED_SECONDS = 20.0
 #: free agents are looked for at least this often
 LOOK_SECONDS = 1.0
+#: minutes: nothing shorter is told ("less than two minutes"), and nothing longer as a figure
+SHORTEST_TOLD, LONGEST_TOLD = 2, 60
 
 
 @dataclass(slots=True, eq=False)
@@ -32,9 +34,8 @@ class Entry:
     call: Call
     since: float
     agent: asyncio.Future[Leg | None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    told_minutes: int | None = None
-    told_position: int = 0
-    told_agents: int = 1
+    #: figures this caller has heard: when, and minutes
+    told: list[tuple[float, int]] = field(default_factory=list)
 
 
 class Waiting:
@@ -93,7 +94,7 @@ class Waiting:
                 "position": position,
                 "caller": display(entry.call.caller),
                 "waited": round(now - entry.since, 1),
-                "estimate": entry.told_minutes * 60 if entry.told_minutes is not None else None,
+                "estimate": entry.told[0][1] * 60 if entry.told else None,
             }
             for position, entry in enumerate(self.entries, 1)
         ]
@@ -173,19 +174,21 @@ class Waiting:
     def figure(self, entry: Entry) -> int | None:
         """Minutes to tell, ``None`` when an agent is free for this caller."""
         position = self.position(entry)
-        agents = max(1, self.staffed())
         free = len(self._house.agents.free(self.rules.agents)) + len(self._offers)
         if position == 0 or position <= free:
             return None
-        minutes = self.estimator.minutes(position, agents, self._house.now().hour)
-        if entry.told_minutes is None:
-            entry.told_position, entry.told_agents = position, agents
-        return minutes
+        return max(
+            SHORTEST_TOLD, self.estimator.minutes(position, self._house.agents.staff(self.rules.agents), self._house.now().hour)
+        )
 
-    def learned(self, entry: Entry, waited: float) -> None:
-        if entry.told_minutes is not None:
-            hour = self._house.now().hour
-            self.estimator.waited(entry.told_minutes, entry.told_position, entry.told_agents, hour, waited)
+    def learned(self, entry: Entry, *, gave_up: bool) -> None:
+        """The caller has left the line: compare what they were told with what came."""
+        now = self._now()
+        self.estimator.left(now - entry.since, gave_up=gave_up)
+        for i, (at, minutes) in enumerate(entry.told):
+            # One who gives up before the time is over tells nothing about the figure. The first one counts like all others.
+            if not gave_up or now - at > minutes * 60:
+                self.estimator.waited(minutes, now - at, 1.0 if i == 0 else 1.0 / (len(entry.told) - 1))
 
     def handled(self, seconds: float) -> None:
         self.estimator.handled(seconds, self._house.now().hour)
@@ -219,14 +222,14 @@ async def queue(call: Call, name: str) -> Destination | None:
     finally:
         company.cancel()
         waiting.leave(entry)
+        if leg is not None or not taken:
+            waiting.learned(entry, gave_up=not taken)
         if not taken and entry.agent.done() and not entry.agent.cancelled() and (given := entry.agent.result()):
             waiting.assign(given)
     if timed_out:
         return rules.overflow.wait
     if leg is None:
         return rules.overflow.no_agents
-    waited = loop.time() - entry.since
-    waiting.learned(entry, waited)
     began = loop.time()
     agent = leg.extension or leg.dialed
     try:
@@ -247,9 +250,9 @@ async def _entertain(call: Call, waiting: Waiting, entry: Entry, name: str) -> N
         if now != said and now[0] > 0:
             said = now
             call.note(f"queue:{name}", position=now[0])
-            if now[1] is not None and entry.told_minutes is None:
-                entry.told_minutes = now[1]
-                call.record.told_wait = now[1] * 60.0
+            if now[1] is not None and now[1] <= LONGEST_TOLD:
+                entry.told.append((loop.time(), now[1]))
+                call.record.told_wait = entry.told[0][1] * 60.0
             await call.leg.play(_words(house, waiting, *now))
         said_at = loop.time()
         while loop.time() - said_at < rules.announce_seconds:
@@ -268,8 +271,8 @@ def _words(house: House, waiting: Waiting, position: int, minutes: int | None) -
     place = prompts.phrase("queue.next") if position == 1 else prompts.phrase("queue.position", position=position)
     if minutes is None:
         return place
-    if minutes > 60:
+    if minutes > LONGEST_TOLD:
         return place + prompts.phrase("queue.wait_long")
     # While little is known the figure is given as the bound it is.
-    key = "queue.wait" if waiting.estimator.sure and minutes > 1 else "queue.wait_less"
-    return place + prompts.phrase(key, minutes=max(2, minutes) if key == "queue.wait_less" else minutes)
+    key = "queue.wait" if waiting.estimator.sure and minutes > SHORTEST_TOLD else "queue.wait_less"
+    return place + prompts.phrase(key, minutes=minutes)
