@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -15,9 +16,11 @@ import structlog
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from appliance.config.load import read
+from appliance.config.load import load, read
 from appliance.config.problem import ConfigFaults
 
+#: the demo plays on a Monday morning, whatever the hour
+DEMO_TIME = datetime(2026, 11, 30, 8, 5)  # local time of the site
 DEMO = Path(__file__).parent / "simulation" / "demo.toml"
 #: exit statuses after sysexits.h
 EX_CONFIG, EX_UNAVAILABLE = 78, 69
@@ -51,11 +54,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--demo", action="store_true", help="play a morning: patients call, receptionists answer")
     run.add_argument("--watch", action="store_true", help="show the box live on this terminal")
     run.add_argument("--seconds", type=float, metavar="N", help="end by itself after so long")
-    run.add_argument("--pace", type=float, default=1.0, metavar="X", help="how many times faster the demo morning runs")
+    run.add_argument("--pace", type=float, default=6.0, metavar="X", help="how many times faster people live in the demo")
+    run.add_argument("--at", type=_moment, metavar="TIME", help="believe that it is this local time, e.g. '2026-11-30 02:10'")
     run.add_argument("--quiet", action="store_true", help="log only what is wrong")
     status = command("status", _status, "What the running box is doing.")
     state(status)
     status.add_argument("--json", action="store_true")
+    status.add_argument("--svg", type=Path, metavar="FILE", help="also draw it into an SVG picture")
     check = command("check", _check, "Check a clinic.toml and say how to mend it.")
     check.add_argument("file", type=Path)
     check.add_argument("--json", action="store_true")
@@ -63,12 +68,24 @@ def _parser() -> argparse.ArgumentParser:
     state(calls)
     calls.add_argument("--json", action="store_true")
     calls.add_argument("--limit", type=int, default=50)
+    phone = command("phone", _phone, "How a softphone signs in as an extension.")
+    state(phone)
+    phone.add_argument("extension")
     doctor = command("doctor", _doctor, "Say what is missing on this machine and how to mend it.")
     doctor.add_argument("--json", action="store_true")
     return parser
 
 
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=None)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write it as '2026-11-30 08:00'") from error
+
+
 def _run(options: argparse.Namespace) -> int:
+    if options.demo and options.at is None:
+        options.at = DEMO_TIME
     if options.demo or options.watch:
         from appliance.demo import play  # noqa: PLC0415 - the box itself needs none of it
 
@@ -83,7 +100,7 @@ async def _switchboard(options: argparse.Namespace) -> int:
     from appliance.sip.engine import EngineError  # noqa: PLC0415
     from appliance.switchboard.app import Places, Switchboard  # noqa: PLC0415
 
-    places = Places(options.config, options.state, options.cache or options.state / "prompts")
+    places = Places(options.config, options.state, options.cache or options.state / "prompts", options.at)
     board = Switchboard(places)
     try:
         with Progress(TextColumn("{task.description}"), BarColumn(), console=Console(stderr=True), transient=True) as bar:
@@ -118,8 +135,32 @@ def _status(options: argparse.Namespace) -> int:
         return EX_UNAVAILABLE
     if options.json:
         print(json.dumps(status, indent=1))
-    else:
-        Console().print(draw(status))
+        return 0
+    console = Console(record=options.svg is not None, width=130 if options.svg is not None else None)
+    console.print(draw(status))
+    if options.svg is not None:
+        console.save_svg(str(options.svg), title=str(status["clinic"]))
+    return 0
+
+
+def _phone(options: argparse.Namespace) -> int:
+    from appliance.config.secrets import Secrets, SecretsError  # noqa: PLC0415
+
+    try:
+        clinic = load(options.state / "clinic.last-good.toml")
+        secret = Secrets(options.state / "secrets.json").phone(options.extension)
+    except ConfigFaults:
+        print(f"There is no box in {options.state} yet. Start it once with 'make run'.", file=sys.stderr)
+        return EX_UNAVAILABLE
+    except SecretsError as error:
+        print(error, file=sys.stderr)
+        return EX_CONFIG
+    if clinic.phone(options.extension) is None or not secret:
+        known = ", ".join(phone.extension for phone in clinic.phones)
+        print(f"There is no extension {options.extension}; the clinic file has {known}.", file=sys.stderr)
+        return EX_CONFIG
+    sip = clinic.sip
+    print(f"server    {sip.bind}:{sip.port}\ndomain    {sip.domain}\nuser      {options.extension}\npassword  {secret}")
     return 0
 
 

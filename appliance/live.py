@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 from rich.align import Align
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 REFRESH_SECONDS = 0.5
+LINE_SECONDS = 5.0
 
 _STATE_STYLE = {
     "free": "green",
@@ -41,7 +41,10 @@ def draw(status: Mapping[str, Any], height: int = 40) -> RenderableType:
     parts += [_alarm(text) for text in status.get("alarms", [])]
     for queue in status.get("queues", []):
         parts.append(_queue(queue))
-    parts.append(_calls(status.get("calls", []), max(5, height - 24)))
+    room = max(10, height - 22)
+    calls = status.get("calls", [])[: room - 4]
+    parts.append(_calls(status.get("calls", []), room - 4))
+    parts.append(_recent(status.get("recent", []), max(3, room - 2 - len(calls))))
     return Group(*parts)
 
 
@@ -116,16 +119,49 @@ def _calls(calls: list[Mapping[str, Any]], rows: int) -> RenderableType:
     return Panel(table, title=f"calls · {len(calls)}" + (f" ({more} more)" if more > 0 else ""), border_style="green")
 
 
-async def watch(socket: Path, seconds: float | None = None) -> None:
-    """Draw until cancelled, or for ``seconds``; a switchboard that is away is waited for and told."""
+def _recent(calls: list[Mapping[str, Any]], rows: int) -> RenderableType:
+    """Finished calls, the newest first."""
+    table = Table(expand=True, box=None, padding=(0, 1))
+    for column in ("caller", "way", "outcome", "by"):
+        table.add_column(column, no_wrap=True)
+    for column in ("waited", "talked"):
+        table.add_column(column, justify="right")
+    for call in calls[::-1][:rows]:
+        style = {"answered": "green", "message": "cyan", "abandoned": "red"}.get(call["outcome"], "")
+        way = " → ".join(call["path"])
+        outcome = Text(call["outcome"], style=style)
+        table.add_row(call["caller"], way, outcome, call["by"], clock(call["waited"]), clock(call["talked"]))
+    return Panel(table, title="just ended", border_style="dim")
+
+
+async def fetch(socket: Path) -> dict[str, Any]:
+    """The status of the switchboard behind this socket. Raises ``httpx.HTTPError`` when it does not answer."""
     transport = httpx.AsyncHTTPTransport(uds=str(socket))
-    ends = None if seconds is None else time.monotonic() + seconds
     async with httpx.AsyncClient(transport=transport, base_url="http://switchboard", timeout=3) as client:
-        with Live(auto_refresh=False, screen=True) as live:
-            while ends is None or time.monotonic() < ends:
-                try:
-                    status = (await client.get("/status")).json()
-                    live.update(draw(status, live.console.height), refresh=True)
-                except (httpx.HTTPError, ValueError):
-                    live.update(Align.center(Text("the switchboard does not answer yet …", style="yellow")), refresh=True)
-                await asyncio.sleep(REFRESH_SECONDS)
+        status: dict[str, Any] = (await client.get("/status")).json()
+        return status
+
+
+async def watch(socket: Path) -> None:
+    """Draw until cancelled; a switchboard that is away is waited for and told. Without a terminal: a line a while."""
+    console = Console()
+    if not console.is_terminal:
+        while True:
+            status = await fetch(socket)
+            console.print(line(status), soft_wrap=True)
+            await asyncio.sleep(LINE_SECONDS)
+    with Live(console=console, auto_refresh=False, screen=True) as live:
+        while True:
+            try:
+                live.update(draw(await fetch(socket), console.height), refresh=True)
+            except (httpx.HTTPError, ValueError):
+                live.update(Align.center(Text("the switchboard does not answer …", style="yellow")), refresh=True)
+            await asyncio.sleep(REFRESH_SECONDS)
+
+
+def line(status: Mapping[str, Any]) -> str:
+    """The status in one line."""
+    waiting = [f"{len(queue['waiting'])} wait for {queue['label']}" for queue in status["queues"]]
+    today = status["today"]
+    counts = f"{today['incoming']} in, {today['answered']} answered, {today['messages']} messages, {today['abandoned']} gave up"
+    return f"{status['time']}  {len(status['calls'])} calls, {', '.join(waiting)}; today {counts}"

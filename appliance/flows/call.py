@@ -108,6 +108,7 @@ class Call:
         record.talked = self._loop.time() - self._connected if self._connected is not None else 0.0
         record.outcome = self.outcome or ("abandoned" if left else "ended")
         self.house.calls.write(record)
+        self.house.recent.append(record)
         if self._promised is not None:
             self.house.adopt(self._keep(_KEPT.get(record.outcome, Kept.NOTHING_OWED), record.answered_by), "promise kept")
 

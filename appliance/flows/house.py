@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +14,7 @@ from appliance.config.dialing import Dialed, understand
 from appliance.config.schema import Clinic, Destination
 from appliance.flows.agents import Agents
 from appliance.flows.call import Call, display
-from appliance.flows.ports import CallLog, Clock, Journal, Leg, Memory, Messages, Party, Prompts, Switch
+from appliance.flows.ports import CallLog, CallRecord, Clock, Journal, Leg, Memory, Messages, Party, Prompts, Switch
 
 if TYPE_CHECKING:
     from appliance.flows.conversation import Conversation
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from appliance.flows.ringing import Ringing
 
 log = structlog.get_logger("flows")
+
+#: finished calls kept for screens
+RECENT_CALLS = 12
 
 T = TypeVar("T")
 
@@ -55,6 +59,8 @@ class House:
         self.talks: dict[str, Conversation] = {}
         self.parked: dict[str, Parked] = {}
         self.ringing: list[Ringing] = []
+        #: the newest last
+        self.recent: deque[CallRecord] = deque(maxlen=RECENT_CALLS)
         #: legs of emergency calls: never pre-empted
         self.emergencies: set[str] = set()
         #: what people must see at once; ``status``, panel and console show it
@@ -152,6 +158,17 @@ class House:
             "parked": [
                 {"slot": slot, "caller": display(parked.call.caller), "since": round(now - parked.since, 1)}
                 for slot, parked in self.parked.items()
+            ],
+            "recent": [
+                {
+                    "caller": display(record.caller),
+                    "path": record.path,
+                    "outcome": record.outcome,
+                    "by": record.answered_by,
+                    "waited": round(record.waited, 1),
+                    "talked": round(record.talked, 1),
+                }
+                for record in self.recent
             ],
             "alarms": list(self.alarms),
             "faults": {"count": self.faults, "last": self.last_fault},

@@ -21,8 +21,8 @@ from appliance.prompts.catalogue import PHRASES, Piece, all_pieces, pieces
 
 log = structlog.get_logger("prompts")
 
-#: where Debian's asterisk-core-sounds-en-wav puts its recordings
-RECORDINGS = Path("/usr/share/asterisk/sounds/en")
+#: where Debian's asterisk-core-sounds-en-wav puts its recordings (the shorter `en` is a link that other packages make)
+RECORDINGS = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 #: changes when the rendering does: old files are then not used any more
 VOICE = "hibari-heart-3"
 MUSIC = "music-3"

@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -44,22 +44,25 @@ TEND_SECONDS = 5.0
 
 
 class SiteClock:
-    """Wall time at the site."""
+    """Wall time at the site; ``ahead`` of the real one when somebody wants to see another hour of the week."""
 
-    def __init__(self, zone: ZoneInfo) -> None:
+    def __init__(self, zone: ZoneInfo, ahead: timedelta = timedelta()) -> None:
         self.zone = zone
+        self.ahead = ahead
 
     def now(self) -> datetime:
-        return datetime.now(self.zone)
+        return (datetime.now(UTC) + self.ahead).astimezone(self.zone)
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the process keeps things. ``cache`` holds rendered prompts and may be shared; ``sounds`` the practice's own."""
+    """Where the process keeps things. ``cache`` holds rendered prompts and may be shared; ``sounds`` the practice's own.
+    ``at``: the local time it is to believe it starts at, for trying out what the night or a holiday does."""
 
     config: Path
     state: Path
     cache: Path
+    at: datetime | None = None
 
     @property
     def socket(self) -> Path:
@@ -98,6 +101,8 @@ class Switchboard:
         self.clinic = clinic = self._store.open()
         self._owned = Owned()
         self._clock = SiteClock(clinic.zone)
+        if places.at is not None:
+            self._clock.ahead = places.at.replace(tzinfo=clinic.zone) - self._clock.now()
         self._secrets = Secrets(places.secrets)
         self._secrets.ensure(phone.extension for phone in clinic.phones)
         self._records = Records(places.records, self._clock, self._owned.die)
