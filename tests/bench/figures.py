@@ -1,0 +1,266 @@
+"""The figures: how each is measured, what is wanted, what was reached."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.agent import CallFailed
+from bench.stand import Pair, Stand, cpu_seconds, rss_megabytes, rtp_load, stand, udp_drops
+from peers.box import Box
+
+SETTLE = 3.0
+MILLION = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One row of the table. ``wanted`` and ``reached`` are in ``unit``; ``note`` tells what else was seen."""
+
+    name: str
+    unit: str
+    wanted: tuple[float, ...]
+    reached: tuple[float, ...]
+    note: str = ""
+    at_least: bool = False
+
+    @property
+    def met(self) -> bool:
+        if not self.reached:
+            return False
+        pairs = zip(self.wanted, self.reached, strict=True)
+        return all(reached >= wanted if self.at_least else reached <= wanted for wanted, reached in pairs)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "met": self.met}
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long the figures take: all of it, or a quick look."""
+
+    window: float = 30.0
+    invites: int = 200
+    starts: int = 5
+    setup_seconds: float = 30.0
+    idle_seconds: float = 20.0
+
+
+FULL = Effort()
+QUICK = Effort(window=6.0, invites=40, starts=2, setup_seconds=5.0, idle_seconds=5.0)
+
+
+def part(values: Sequence[float], share: float) -> float:
+    """A percentile: the smallest value that ``share`` of all do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+async def idle(effort: Effort) -> list[Figure]:
+    """Memory and processor time of a box on which fifty phones are registered and nobody calls."""
+    async with stand() as bench:
+        await asyncio.sleep(3)  # what a start leaves to do is not idling
+        before, began = cpu_seconds(bench.pid), time.monotonic()
+        await asyncio.sleep(effort.idle_seconds)
+        share = (cpu_seconds(bench.pid) - before) / (time.monotonic() - began) * 100
+        return [
+            Figure("idle: memory", "MB", (100,), (rss_megabytes(bench.pid),), "50 phones registered"),
+            Figure("idle: CPU", "% of a core", (2,), (share,)),
+        ]
+
+
+async def latency(effort: Effort) -> list[Figure]:
+    """From the send call of an INVITE at the trunk to the kernel's arrival stamp of the INVITE at the phone."""
+    found: list[float] = []
+    async with stand() as bench:
+        for n in range(effort.invites + 5):
+            pair = await bench.call()
+            if n >= 5:
+                found.append((pair.inside.arrived_at - pair.outside.sent_at) / MILLION)
+            await bench.hang_up(pair)
+            await asyncio.sleep(0.03)
+        note = "; ".join([f"{len(found)} calls, one after the other", *bench.notes()])
+    reached = (part(found, 0.5), part(found, 0.99), max(found))
+    return [Figure("INVITE in → INVITE out, p50 / p99 / max", "ms", (1.2, 2.5, 10), reached, note)]
+
+
+async def start(effort: Effort) -> list[Figure]:
+    """From the start of the process to READY=1 (sd_notify), with the voice rendered by an earlier start."""
+    found: list[float] = []
+    for n in range(effort.starts + 1):
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            seconds = await _until_ready(Path(folder), f"127.{9}.{1 + os.getpid() % 250}.{1 + n}")
+            if n:  # the first one may have to render the voice
+                found.append(seconds)
+    note = f"median of {len(found)}, longest {max(found):.2f} s"
+    return [Figure("start to ready (warm)", "s", (2,), (statistics.median(found),), note)]
+
+
+async def _until_ready(folder: Path, address: str) -> float:
+    box = Box(folder, address)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(folder / "notify"))
+        notify.setblocking(False)
+        box.environment = {"CLINICPBX_DNS": "", "NOTIFY_SOCKET": str(folder / "notify")}
+        began = time.monotonic()
+        starting = asyncio.ensure_future(box.start())
+        try:
+            async with asyncio.timeout(120):
+                while b"READY=1" not in await asyncio.get_running_loop().sock_recv(notify, 4096):
+                    pass
+            seconds = time.monotonic() - began
+            await starting
+        finally:
+            starting.cancel()
+        await box.stop()
+        return seconds
+
+
+async def setup(effort: Effort) -> list[Figure]:
+    """Calls at a steady rate through number, flow, extension and phone, answered at once, hung up after one second."""
+    rate = 100
+    failures: list[str] = []
+    waits: list[float] = []
+    async with stand() as bench:
+
+        async def one() -> None:
+            try:
+                pair = await bench.call()
+                waits.append((pair.outside.answered_at - pair.outside.sent_at) / MILLION)
+                await asyncio.sleep(1)
+                await bench.hang_up(pair)
+            except CallFailed as failed:
+                failures.append(str(failed))
+
+        before, began = cpu_seconds(bench.pid), time.monotonic()
+        async with asyncio.TaskGroup() as calls:
+            for n in range(int(rate * effort.setup_seconds)):
+                due = began + n / rate
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                calls.create_task(one())
+            late = time.monotonic() - began - effort.setup_seconds
+        spent = cpu_seconds(bench.pid) - before
+        started = int(rate * effort.setup_seconds)
+        reached = started / (effort.setup_seconds + max(0.0, late)) if not failures else 0.0
+        notes = [
+            f"{started} calls, {len(failures)} failed",
+            f"set-up p50/p99 {part(waits, 0.5):.1f}/{part(waits, 0.99):.1f} ms",
+        ]
+        if failures:
+            notes.append(f"first failure: {failures[0]}")
+        if late > 0.1:
+            notes.append(f"the stand was {late:.1f} s late")
+        notes += bench.notes()
+    return [
+        Figure(
+            "call set-up through a flow, none failed", "calls/s", (rate,), (round(reached, 1),), "; ".join(notes), at_least=True
+        ),
+        Figure("call set-up: CPU", "ms a call", (5,), (spent / started * 1000,)),
+    ]
+
+
+async def delay(effort: Effort) -> list[Figure]:
+    """A frame's way through the bridge at ten calls, less the way through the kernel alone."""
+    load = await bridged(10, effort.window)
+    direct = await rtp_load(direct_legs(20), 1.0, 3.0)
+    reached = tuple((load.rtp["delay"][p] - direct["delay"]["p50"]) / 1000 for p in ("p50", "p99"))
+    note = f"10 calls; direct path {direct['delay']['p50'] / 1000:.2f} ms; {load.note}"
+    return [Figure("added one-way delay, p50 / p99", "ms", (14, 25), reached, note)]
+
+
+async def calls(effort: Effort) -> list[Figure]:
+    """Fifty and two hundred bridged calls with sound both ways: no frame lost, processor time for each call-minute."""
+    few = await bridged(50, effort.window)
+    many = await bridged(200, effort.window)
+    clean = 200.0 if not many.lost else 0.0
+    return [
+        Figure("bridged calls, no content frame lost", "calls", (200,), (clean,), many.note, at_least=True),
+        Figure("CPU per call-minute at 50 calls", "s", (0.20,), (few.cpu,), few.note),
+        Figure("CPU per call-minute at 200 calls", "s", (0.15,), (many.cpu,)),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a run with sound gave: frames lost, processor seconds for each call-minute, the generator's report."""
+
+    rtp: dict[str, Any]
+    cpu: float
+    lost: int
+    note: str
+
+
+async def bridged(count: int, window: float) -> Load:
+    """So many calls at once, numbered frames both ways. Raises :class:`CallFailed`."""
+    async with stand() as bench:
+        pairs = [await bench.call() for _ in range(count)]
+        drops = udp_drops(bench.box.address)
+        measuring = asyncio.create_task(_cpu_share(bench, window))
+        rtp = await rtp_load(bench.legs(pairs), SETTLE, window)
+        share = await measuring
+        drops = udp_drops(bench.box.address) - drops
+        await _all_hang_up(bench, pairs)
+        notes = bench.notes()
+    return Load(
+        rtp, share * 60 / count, rtp["missing"] + rtp["foreign"], "; ".join([heard(rtp), *troubles(rtp, drops), *notes])
+    )
+
+
+async def _cpu_share(bench: Stand, window: float) -> float:
+    """The box's processor time for each second of the window in which frames are judged."""
+    await asyncio.sleep(SETTLE)
+    before, began = cpu_seconds(bench.pid), time.monotonic()
+    await asyncio.sleep(window)
+    return (cpu_seconds(bench.pid) - before) / (time.monotonic() - began)
+
+
+async def _all_hang_up(bench: Stand, pairs: list[Pair]) -> None:
+    for pair in pairs:
+        await bench.hang_up(pair)
+
+
+def heard(rtp: dict[str, Any]) -> str:
+    share = rtp["missing"] / rtp["wanted"] * 100 if rtp["wanted"] else 100.0
+    return (
+        f"{rtp['missing']} of {rtp['wanted']} frames missing ({share:.3f} %), {rtp['repeated']} repeated, "
+        f"{rtp['damaged'] + rtp['silent']} made up; delay p50/p99/max "
+        f"{rtp['delay']['p50'] / 1000:.1f}/{rtp['delay']['p99'] / 1000:.1f}/{rtp['delay']['max'] / 1000:.1f} ms"
+    )
+
+
+def troubles(rtp: dict[str, Any], drops: int) -> list[str]:
+    """What was not the box's doing, or not its media's: a figure with one of these is to be read with care."""
+    found = [f"{rtp['foreign']} frames of another call"] if rtp["foreign"] else []
+    if rtp["packets_lost"]:
+        found.append(f"{rtp['packets_lost']} packets missing from the box")
+    if drops:
+        found.append(f"{drops} packets dropped at full sockets")
+    if rtp["overruns"] or rtp["not_sent"]:
+        found.append(f"generator lost {rtp['overruns']} and could not send {rtp['not_sent']}")
+    if rtp["late"]["p99"] > 5000:
+        found.append(f"generator late: p99 {rtp['late']['p99'] / 1000:.1f}, max {rtp['late']['max'] / 1000:.1f} ms")
+    return found
+
+
+def direct_legs(count: int) -> str:
+    """Legs that send straight to one another, two by two."""
+    ip = f"127.8.{1 + os.getpid() % 250}.1"
+    return "".join(f"{ip} {42000 + 2 * n} {ip} {42000 + 2 * (n ^ 1)} {n ^ 1}\n" for n in range(count))
+
+
+FIGURES: dict[str, Callable[[Effort], Awaitable[list[Figure]]]] = {
+    "start": start,
+    "idle": idle,
+    "latency": latency,
+    "setup": setup,
+    "delay": delay,
+    "calls": calls,
+}
