@@ -14,7 +14,7 @@ from appliance.flows.ports import Memory
 from appliance.sip.dialoginfo import Presence
 from appliance.sip.digest import Digest, Verdict
 from appliance.sip.guard import SCANNERS, Guard, Limits
-from appliance.sip.message import BadMessage, Request, Uri
+from appliance.sip.message import Address, BadMessage, Request, Uri
 from appliance.sip.registrar import Binding, Refused, Registrar
 from appliance.sip.subscriptions import EVENTS, OutgoingNotify, Subscription, Subscriptions
 
@@ -99,10 +99,10 @@ class Front:
         self._phones = phones
         self._secret = secret
         self._trunks: dict[str, str] = {}
-        self.guard = Guard(limits or Limits(), now, on_ban)
-        self.digest = Digest(domain, self._secret_of, now)
         devices = {extension: rule.devices for extension, rule in phones.items()}
         self.registrar = Registrar(devices, memory, now, on_registration)
+        self.guard = Guard(limits or Limits(), now, on_ban, self.registrar.is_home)
+        self.digest = Digest(domain, self._secret_of, now)
         self.subscriptions = Subscriptions(domain, contact, now, send)
         self._after: list[Subscription] = []
 
@@ -134,8 +134,9 @@ class Front:
             return Drop("banned")
         if not self.guard.admit(address):
             return Drop("too many requests")
-        if SCANNERS.search(request.header("User-Agent")) or SCANNERS.search(request.header("From")):
-            self.guard.ban(address, "a scanner")
+        # A trunk passes on what its callers call themselves; it is known by its address.
+        if self._trunk(request) is None and SCANNERS.search(f"{request.header('User-Agent')}\n{request.header('From')}"):
+            self.guard.scanner(address)
             return Drop("a scanner")
         try:
             return self._decide(request)
@@ -165,7 +166,7 @@ class Front:
 
     def _decide(self, request: Request) -> Answer | Pass | Drop:
         method = request.method
-        trunk = self._trunks.get(request.source) or self._trunks.get(request.address)
+        trunk = self._trunk(request)
         if trunk is not None and method in {"INVITE", "OPTIONS"} and not self._phone_like(request):
             return Answer(200, headers=CAPABILITIES) if method == "OPTIONS" else Pass(Trunk(trunk))
         if method == "OPTIONS":
@@ -175,20 +176,28 @@ class Front:
             return Answer(489 if method == "PUBLISH" else 405, headers=(("Allow", ALLOW),))
         verdict, extension = self.digest.check(request)
         if verdict is Verdict.NONE or verdict is Verdict.STALE:
-            return Answer(401, headers=self.digest.challenge(stale=verdict is Verdict.STALE))
+            return Answer(401, headers=self.digest.challenge(request.address, stale=verdict is Verdict.STALE))
+        if self.guard.shut_out(request.address, extension):
+            return Drop("a user name that was guessed at")
         if verdict is Verdict.WRONG:
-            self.guard.failed(request.address)
-            return Answer(401, headers=self.digest.challenge())
-        self.guard.succeeded(request.address)
+            self.guard.failed(request.address, extension)
+            return Answer(401, headers=self.digest.challenge(request.address))
+        self.guard.succeeded(request.address, extension)
         if request.user("From") != extension:
             return Answer(403, reason="The From address is not the phone that signed in")
         return self._authenticated(method, extension, request)
+
+    def _trunk(self, request: Request) -> str | None:
+        return self._trunks.get(request.source) or self._trunks.get(request.address)
 
     def _phone_like(self, request: Request) -> bool:
         """A phone on a trunk's address (a test, a box that shares its address): it signs in with our realm."""
         if request.header("Authorization") or self.registrar.is_device(request.source):
             return True
-        sender = Uri.parse(request.header("From").partition("<")[2].partition(">")[0] or "sip:unknown")
+        try:
+            sender = Uri.parse(Address.parse(request.header("From")).uri)
+        except BadMessage:
+            return False  # a caller with a tel: number, or with none
         return sender.host == self.domain and sender.user in self._phones
 
     def _authenticated(self, method: str, extension: str, request: Request) -> Answer | Pass | Drop:

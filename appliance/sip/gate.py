@@ -21,6 +21,8 @@ from appliance.flows.ports import Party
 from appliance.sip.engine import Engine, faults
 from appliance.sip.front import Answer, Drop, Front, OutgoingNotify, Pass, Phone, Request, Trunk
 from appliance.sip.leg import LiveLeg
+from appliance.sip.message import Address, BadMessage
+from appliance.sip.party import party_of, user_of
 from appliance.sip.switch import Arrival, LiveSwitch
 
 log = structlog.get_logger("sip.gate")
@@ -30,20 +32,6 @@ METHODS = ("REGISTER", "SUBSCRIBE", "PUBLISH", "MESSAGE", "OPTIONS", "REFER", "N
 OWN_IN_DIALOG = frozenset({"SUBSCRIBE", "REFER", "MESSAGE", "PUBLISH"})
 #: beside these calls only emergency calls are let in
 SPARE_CALLS = 12
-
-_USER = re.compile(r"<?(?:sips?|tel):([^@;>?]+)", re.IGNORECASE)
-_NAME = re.compile(r'^\s*(?:"((?:[^"\\]|\\.)*)"|([^<"]*?))\s*<')
-
-
-def party_of(header: str) -> Party:
-    """The party in a From, P-Asserted-Identity or Contact value (RFC 3261 section 20.20)."""
-    user = _USER.search(header)
-    number = unquote(user.group(1)) if user else ""
-    name = _NAME.match(header)
-    text = (name.group(1) or name.group(2) or "").strip() if name else ""
-    if number.lower() in {"anonymous", "unavailable", "restricted", "unknown"}:
-        return Party()
-    return Party(number, text.replace('\\"', '"'))
 
 
 class Gate(pj.SipFront):  # type: ignore[misc]  # pjsua2 carries no types
@@ -133,8 +121,7 @@ class Gate(pj.SipFront):  # type: ignore[misc]  # pjsua2 carries no types
         return False
 
     def _dialed(self, request: Request, verdict: Pass) -> str:
-        user = _USER.search(request.uri)
-        dialed = unquote(user.group(1)) if user else ""
+        dialed = user_of(request.uri)
         if isinstance(verdict.identity, Trunk):
             if not any(c.isdigit() for c in dialed):
                 # A registered trunk rings our account name; the number called stands in To.
@@ -156,8 +143,11 @@ class Gate(pj.SipFront):  # type: ignore[misc]  # pjsua2 carries no types
         if leg is None or not self._same_dialog(leg, request):
             self._reply(rdata, Answer(481))
             return
-        target = _USER.search(refer_to)
-        if target is None:
+        try:
+            target = user_of(Address.parse(refer_to).uri)
+        except BadMessage:
+            target = ""
+        if not target:
             self._reply(rdata, Answer(400, reason="Refer-To needs a SIP address"))
             return
         replaces = re.search(r"[?&]Replaces=([^&>]+)", refer_to, re.IGNORECASE)
@@ -168,8 +158,7 @@ class Gate(pj.SipFront):  # type: ignore[misc]  # pjsua2 carries no types
                 self._reply(rdata, Answer(603, reason="The call to be replaced is not known here"))
                 return
         self._reply(rdata, Answer(202, stateful=True))
-        dialed = unquote(target.group(1))
-        self._engine.later(lambda: leg.referred(dialed, consulted))
+        self._engine.later(lambda: leg.referred(target, consulted))
 
     @staticmethod
     def _same_dialog(leg: LiveLeg, request: Request) -> bool:

@@ -1,7 +1,9 @@
 """Keeps scanners, password guessers and floods away from the rest: limits and bans by source address.
 
 The table is bounded: an attack from a million addresses costs the oldest entries, not the memory. Addresses of trunks are
-never banned: a spoofed packet must not silence the clinic's own lines.
+never banned: a spoofed packet must not silence the clinic's own lines. Nor are addresses where a phone of the house is
+registered: whoever forges one, or guesses from behind the same router, must not take 911 from a room. There the wrong user
+name is shut out, not the address.
 """
 
 from __future__ import annotations
@@ -11,10 +13,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-#: names that attack tools give themselves (User-Agent, From); lower case
+#: names that attack tools give themselves in User-Agent or From. Whole words: people are called Tiwari and Osmap.
 SCANNERS = re.compile(
-    r"friendly-scanner|sipvicious|sipcli|sip-scan|sundayddr|iwar|csipsimple-?scan|siparmyknife|vaxsipuseragent|pplsip"
-    r"|smap|eyebeam-?brute|voipbuster-?scan|sipsak|warvox",
+    r"\b(?:friendly-scanner|sipvicious|sipcli|sip-scan|sundayddr|iwar|csipsimple-?scan|siparmyknife|vaxsipuseragent|pplsip"
+    r"|smap|eyebeam-?brute|voipbuster-?scan|sipsak|warvox)\b",
     re.IGNORECASE,
 )
 SOURCES = 20_000
@@ -49,12 +51,22 @@ class Ban:
 
 
 class Guard:
-    """Decides by address. ``on_ban(address, True)`` is called when one is banned, ``False`` when pardoned."""
+    """Decides by address. ``on_ban(address, True)`` is called when one is banned, ``False`` when pardoned.
 
-    def __init__(self, limits: Limits, now: Callable[[], float], on_ban: Callable[[str, bool], None]) -> None:
+    ``is_home(address)`` tells whether a phone of the house is registered there.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        now: Callable[[], float],
+        on_ban: Callable[[str, bool], None],
+        is_home: Callable[[str], bool] = lambda address: False,
+    ) -> None:
         self._limits = limits
         self._now = now
         self._on_ban = on_ban
+        self._is_home = is_home
         self._sources: OrderedDict[str, _Source] = OrderedDict()
         self._bans: dict[str, Ban] = {}
         self.trusted: frozenset[str] = frozenset()
@@ -83,23 +95,35 @@ class Guard:
         source.tokens -= 1
         return True
 
-    def failed(self, address: str) -> None:
-        """A wrong password came from here."""
+    def failed(self, address: str, user: str = "") -> None:
+        """A wrong password for this user name came from here."""
         if address in self.trusted:
             return
-        source, now = self._source(address), self._now()
+        key = self._guesser(address, user)
+        source, now = self._source(key), self._now()
         source.failures = [t for t in source.failures if now - t < self._limits.window]
         source.failures.append(now)
         if len(source.failures) >= self._limits.failures:
-            self.ban(address, f"{len(source.failures)} wrong passwords")
+            self._ban(key, f"{len(source.failures)} wrong passwords")
 
-    def succeeded(self, address: str) -> None:
-        if address in self._sources:
-            self._sources[address].failures.clear()
+    def succeeded(self, address: str, user: str = "") -> None:
+        for key in (address, self._guesser(address, user)):
+            if key in self._sources:
+                self._sources[key].failures.clear()
 
-    def ban(self, address: str, why: str) -> None:
-        if address in self.trusted:
-            return
+    def shut_out(self, address: str, user: str) -> bool:
+        """Whether this user name may not be tried any more from an address where others are at home."""
+        return self.banned(self._guesser(address, user))
+
+    def scanner(self, address: str) -> None:
+        """An attack tool named itself, in a packet that may well be forged."""
+        if address not in self.trusted and not self._is_home(address):
+            self._ban(address, "a scanner")
+
+    def _guesser(self, address: str, user: str) -> str:
+        return f"{address} as {user[:40]}" if self._is_home(address) else address
+
+    def _ban(self, address: str, why: str) -> None:
         source = self._source(address)
         source.failures.clear()
         seconds = min(self._limits.ban_seconds * 2**source.bans, self._limits.ban_longest)

@@ -27,11 +27,18 @@ _COMPACT = {
     "b": "referred-by",
     "x": "session-expires",
 }
-_FOLD = re.compile(r"\r?\n[ \t]+")
-_TAG = re.compile(r";\s*tag\s*=\s*([^;,\s>]+)", re.IGNORECASE)
-_SPLIT = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)(?=(?:[^<]*<[^>]*>)*[^>]*$)')
-_URI = re.compile(r"^(sips?):(?:([^@;?>]*)@)?(\[[0-9A-Fa-f:.]+\]|[^:;?>@\s]+)(?::(\d+))?((?:;[^?>\s]*)?)", re.IGNORECASE)
-_AUTH = re.compile(r'([A-Za-z-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
+# Strangers choose what these are given: each reads its text once, whatever stands in it.
+_LINE = re.compile(r"\r\n|\r|\n")
+_FOLD = re.compile(r"(?:\r\n|\r|\n)[ \t]+")
+_MARK = re.compile(r'\\.|[",<>]', re.DOTALL)
+_QUOTED = re.compile(r'\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_URI = re.compile(
+    r'(sips?):(?:([^@?<>"\s\x00-\x1f\x7f]*)@)?(\[[0-9A-F:.]+\]|[A-Z0-9._-]+)(?::([0-9]+))?(;[^?<>"\s\x00-\x1f\x7f]*)?(?:\?|$)',
+    re.IGNORECASE | re.ASCII,
+)
+_PARAMETER = re.compile(r"[\s,]*([A-Za-z0-9_-]+)\s*=\s*")
+_TOKEN = re.compile(r"[^\s,]+")
 
 
 class BadMessage(ValueError):
@@ -54,14 +61,19 @@ class Uri:
         if found is None:
             raise BadMessage(f"this is no SIP address: {text[:60]!r}")
         scheme, user, host, port, params = found.groups()
-        number = int(port) if port else None
-        if number is not None and not 0 < number < 65536:
+        if port and (len(port) > 5 or not 0 < int(port) < 65536):
             raise BadMessage(f"there is no port {port[:10]}")
+        number = int(port) if port else None
         return cls(scheme.lower(), user or "", host, number, params or "")
 
-    def param(self, name: str) -> str:
-        found = re.search(rf";{name}=([^;]+)", self.params, re.IGNORECASE)
-        return found.group(1) if found else ""
+    @property
+    def at(self) -> str:
+        """Host, and port where there is one."""
+        return self.host if self.port is None else f"{self.host}:{self.port}"
+
+    def has(self, name: str) -> bool:
+        """Whether a parameter stands there, with a value or without."""
+        return any(piece.partition("=")[0].lower() == name for piece in self.params.split(";")[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,35 +82,44 @@ class Address:
 
     uri: str
     params: dict[str, str]
+    #: the display name, unquoted
+    name: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Address:
         text = text.strip()
-        opened = text.find("<")
+        quoted = _QUOTED.match(text)
+        opened = text.find("<", quoted.end() if quoted is not None else 0)
+        name = ""
         if opened >= 0:
             closed = text.find(">", opened)
             if closed < 0:
                 raise BadMessage("an address has a < without a >")
             uri, rest = text[opened + 1 : closed], text[closed + 1 :]
+            name = _ESCAPED.sub(r"\1", quoted.group(1)) if quoted is not None else text[:opened].strip()
         else:
             uri, _, rest = text.partition(";")
             rest = ";" + rest if rest else ""
         params = {}
         for piece in rest.split(";")[1:]:
-            name, _, value = piece.partition("=")
-            params[name.strip().lower()] = value.strip().strip('"')
-        return cls(uri.strip(), params)
+            key, _, value = piece.partition("=")
+            params[key.strip().lower()] = value.strip().strip('"')
+        return cls(uri.strip(), params, name)
 
 
 class Request:
     """One request. ``source`` is ``"address:port"``, ``transport`` ``"UDP"``, ``"TCP"`` or ``"TLS"``."""
 
     def __init__(self, text: str, source: str, transport: str) -> None:
+        if not text.isascii():
+            # What is not UTF-8 came in as lone surrogates: no database, no JSON and no terminal takes them.
+            text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         self.text = text
         self.source = source
         self.transport = transport.upper()
-        first, _, self._rest = text.partition("\n")
-        self.method, _, rest = first.strip().partition(" ")
+        lines: list[str] = _LINE.split(text, maxsplit=1)
+        self._rest = lines[1] if len(lines) > 1 else ""
+        self.method, _, rest = lines[0].strip().partition(" ")
         self.uri = rest.rsplit(" ", 1)[0].strip()
 
     @property
@@ -108,11 +129,10 @@ class Request:
 
     @cached_property
     def _headers(self) -> dict[str, list[str]]:
-        head = self._rest.partition("\r\n\r\n")[0]
-        if "\n " in head or "\n\t" in head:
-            head = _FOLD.sub(" ", head)
+        # A lone CR ends a line too: PJSIP reads it so, and a value that kept one would make two headers when written.
+        head = _FOLD.sub(" ", self._rest.partition("\r\n\r\n")[0])
         headers: dict[str, list[str]] = {}
-        for line in head.split("\n"):
+        for line in _LINE.split(head):
             name, colon, value = line.partition(":")
             if not colon:
                 if not line.strip():
@@ -131,7 +151,7 @@ class Request:
         """All values of a header that may be a list, split at commas outside quotes and brackets."""
         found: list[str] = []
         for line in self._headers.get(name.lower(), ()):
-            found += [piece.strip() for piece in _SPLIT.split(line) if piece.strip()] if "," in line else [line]
+            found += split_list(line) if "," in line else [line]
         return found
 
     def raw(self, name: str) -> list[str]:
@@ -140,20 +160,22 @@ class Request:
 
     def tag(self, name: str) -> str:
         """The tag of From or To."""
-        found = _TAG.search(self.header(name))
-        return found.group(1) if found else ""
+        try:
+            return Address.parse(self.header(name)).params.get("tag", "")
+        except BadMessage:
+            return ""
 
     def number(self, name: str, default: int | None = None) -> int | None:
         """A header that is one whole number (Expires, Max-Forwards). Raises :class:`BadMessage`."""
         text = self.header(name)
         if not text:
             return default
-        if not re.fullmatch(r"\d{1,10}", text):
+        if not re.fullmatch(r"[0-9]{1,10}", text):
             raise BadMessage(f"{name} is not a number")
         return min(int(text), 2**32 - 1)
 
     def cseq(self) -> int:
-        found = re.match(r"(\d{1,10})\s", self.header("CSeq"))
+        found = re.match(r"([0-9]{1,10})\s", self.header("CSeq"))
         if found is None:
             raise BadMessage("CSeq is missing or not a number")
         return int(found.group(1))
@@ -163,9 +185,37 @@ class Request:
         return Uri.parse(Address.parse(self.header(name)).uri).user
 
 
+def split_list(text: str) -> list[str]:
+    """The elements of a header that is a list: split at commas outside quotes and brackets (RFC 3261 section 7.3.1)."""
+    pieces, start, quoted, bracketed = [], 0, False, False
+    for mark in _MARK.finditer(text):
+        character = mark.group()
+        if character == '"' and not bracketed:
+            quoted = not quoted
+        elif quoted:
+            continue
+        elif character == "<":
+            bracketed = True
+        elif character == ">":
+            bracketed = False
+        elif character == "," and not bracketed:
+            pieces.append(text[start : mark.start()].strip())
+            start = mark.end()
+    pieces.append(text[start:].strip())
+    return [piece for piece in pieces if piece]
+
+
 def auth_params(value: str) -> dict[str, str]:
-    """The parameters of a Digest credential or challenge, lower-case names (RFC 7616 section 3.4)."""
+    """The parameters of a Digest credential (RFC 7616 section 3.4), lower-case names; ``{}`` for another scheme."""
     scheme, _, rest = value.strip().partition(" ")
     if scheme.lower() != "digest":
         return {}
-    return {m.group(1).lower(): (m.group(2) if m.group(2) is not None else m.group(3)) for m in _AUTH.finditer(rest)}
+    params: dict[str, str] = {}
+    position = 0
+    while (name := _PARAMETER.match(rest, position)) is not None:
+        found = _QUOTED.match(rest, name.end()) or _TOKEN.match(rest, name.end())
+        if found is None:
+            break
+        params[name.group(1).lower()] = found.group(found.re.groups)
+        position = found.end()
+    return params

@@ -6,6 +6,7 @@ the loop are gathered into one NOTIFY; the next NOTIFY of a subscription waits f
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ class Subscription:
     target: str
     routes: tuple[str, ...]
     expires: float
+    id: str = ""
     cseq: int = 0
     version: int = 0
     waiting: int | None = None
@@ -75,7 +77,7 @@ class Subscriptions:
 
     def subscribe(self, request: Request, watcher: str) -> tuple[int, tuple[tuple[str, str], ...], str, Subscription | None]:
         """An authenticated SUBSCRIBE: status, headers and To tag of the answer, and who is to be notified after it."""
-        event = request.header("Event").split(";", 1)[0].strip().lower()
+        event, *details = (part.strip() for part in request.header("Event").lower().split(";"))
         if event not in EVENTS:
             return 489, (("Allow-Events", ", ".join(EVENTS)),), "", None
         asked = request.number("Expires", USUAL) or 0
@@ -105,6 +107,8 @@ class Subscriptions:
             target=self._target(request),
             routes=tuple(request.raw("Record-Route")),
             expires=self._now() + seconds,
+            # NOTIFY names the event as SUBSCRIBE did (RFC 6665 section 8.2.1)
+            id=next((detail for detail in details if re.fullmatch(r"id=[\w.~-]{1,40}", detail)), ""),
         )
         key = (fresh.call_id, fresh.local_tag)
         self._by_dialog[key] = fresh
@@ -122,7 +126,8 @@ class Subscriptions:
         body = self._body(subscription)
         subscription.version += 1
         state = f"active;expires={left}" if left > 0 else "terminated;reason=timeout"
-        headers = [("Event", subscription.event), ("Subscription-State", state)]
+        event = f"{subscription.event};{subscription.id}" if subscription.id else subscription.event
+        headers = [("Event", event), ("Subscription-State", state)]
         headers += [("Route", route) for route in subscription.routes]
         token = self._send(
             OutgoingNotify(

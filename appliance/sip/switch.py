@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+from urllib.parse import quote
 
 import pjsua2 as pj
 import structlog
@@ -195,7 +196,10 @@ class LiveSwitch:
         prm = call_options()
         prm.opt.customCallId = leg.call_id = f"{leg.id}@{self.engine.settings.domain}"
         prm.txOption.localUri = local
-        for name, value in [*headers.items(), *([("Route", route)] if route else [])]:
+        if route:
+            # In the target: PJSIP then makes them Route headers that it follows, which a header given as text is not.
+            target += "?" + "&".join(f"Route={quote(stop, safe='')}" for stop in route.split(", "))
+        for name, value in headers.items():
             header = pj.SipHeader()
             header.hName, header.hValue = name, value
             prm.txOption.headers.append(header)
