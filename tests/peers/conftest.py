@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from peers.box import Box
 from peers.marks import PATIENT
+from peers.rawsip import Peer, certificate, elsewhere
 
 from appliance.simulation.phones import Phones, Telephone
 
@@ -24,6 +25,44 @@ async def box(tmp_path: Path) -> AsyncIterator[Box]:
     await box.start()
     yield box
     await box.stop()
+
+
+@pytest.fixture
+async def secure_box(tmp_path: Path) -> AsyncIterator[Box]:
+    """The demo clinic with SIP over TLS; its certificate is ``sip.crt`` in its folder."""
+    address = next(_addresses)
+    made, key = await certificate(tmp_path, address)
+    tls = f'[sip]\ntls_port = 5061\ntls_certificate = "{made}"\ntls_key = "{key}"'
+    box = Box(tmp_path, address, lambda text: text.replace("[sip]", tls, 1))
+    await box.start()
+    yield box
+    await box.stop()
+
+
+Strangers = Callable[..., Awaitable[Peer]]
+
+
+@pytest.fixture
+async def stranger() -> AsyncIterator[Strangers]:
+    """Opens raw peers; the first argument is the box, ``number`` chooses among addresses of strangers."""
+    made: list[Peer] = []
+
+    async def open_one(box: Box, transport: str = "UDP", *, number: int = 0, own: str = "", port: int = 0) -> Peer:
+        trust = box.folder / "sip.crt" if transport == "TLS" else None
+        peer = await Peer.open(
+            box.address,
+            own or elsewhere(box.address, number),
+            transport,
+            port=port,
+            to=5061 if transport == "TLS" else 5060,
+            trust=trust,
+        )
+        made.append(peer)
+        return peer
+
+    yield open_one
+    for peer in made:
+        peer.close()
 
 
 MakePhones = Callable[..., Awaitable[Phones]]
