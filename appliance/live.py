@@ -23,6 +23,7 @@ _STATE_STYLE = {
     "ringing": "yellow",
     "on call": "cyan",
     "wrap-up": "magenta",
+    "missed a call": "yellow",
     "paused": "dim",
     "out": "dim",
     "unregistered": "red",

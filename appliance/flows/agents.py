@@ -109,7 +109,10 @@ class Agents:
         agent.talking, agent.ringing, agent.since = True, False, self._now()
 
     def finished(self, extension: str, wrap_up_seconds: float) -> None:
+        """The talk is over; told again (the agent left it by a transfer before it ended) it changes nothing."""
         agent, now = self._agent(extension), self._now()
+        if not agent.talking:
+            return
         agent.talking, agent.since, agent.idle_since = False, now, now
         agent.wrap_up_until = now + wrap_up_seconds
 
@@ -129,6 +132,8 @@ class Agents:
             state = "paused"
         elif agent.wrap_up_until > now:
             state = "wrap-up"
+        elif agent.rejected_until > now:
+            state = "missed a call"
         else:
             state = "free"
         return {"extension": extension, "state": state, "since": round(now - agent.since, 1)}

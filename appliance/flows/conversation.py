@@ -59,6 +59,7 @@ class Conversation:
         self._stars: dict[Leg, asyncio.TimerHandle] = {}
         self._timers: dict[Leg, asyncio.TimerHandle] = {}
         self._recalls: dict[Leg, int] = {}
+        self._recalling: dict[Leg, asyncio.Task[None]] = {}
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> Destination | None:
@@ -121,6 +122,17 @@ class Conversation:
             elif isinstance(event, Digit) and (target := await self._digit(leg, event.key)) is not None:
                 return target
 
+    async def _event(self) -> tuple[Leg, LegEvent]:
+        """The next event of a leg, while keys are taken: notes of other matters come again later."""
+        notes: list[Note] = []
+        try:
+            while isinstance(news := await self._inbox.get(), Note):
+                notes.append(news)
+            return news
+        finally:
+            for note in notes:
+                self._inbox.put_nowait(note)
+
     def _read(self, leg: Leg) -> None:
         self.house.talks[leg.id] = self
         self._readers[leg] = asyncio.create_task(self._reader(leg))
@@ -151,6 +163,8 @@ class Conversation:
             return
         if not held:
             self._recalls.pop(leg, None)
+            if recalling := self._recalling.pop(leg, None):
+                recalling.cancel()
             self._connect()
             return
         others = self.peers(leg)
@@ -176,8 +190,9 @@ class Conversation:
             self._relay(leg, "*")
         elif note.what == "recall" and leg.on_hold:
             self._recalls[leg] = self._recalls.get(leg, 0) + 1
-            self.house.adopt(self._recall(leg), "hold recall")
+            self._recalling[leg] = self.house.adopt(self._recall(leg), "hold recall")
         elif note.what == "recalled" and note.answered is not None:
+            self._recalling.pop(leg, None)
             self._leave(leg)
             leg.hang_up()
             self.parties.append(note.answered)
@@ -242,14 +257,11 @@ class Conversation:
         while True:
             try:
                 async with asyncio.timeout(DIAL_SECONDS):
-                    news = await self._inbox.get()
+                    who, event = await self._event()
             except TimeoutError:
                 return digits
-            if isinstance(news, Note):
-                continue
-            who, event = news
             if isinstance(event, Ended):
-                self._inbox.put_nowait(news)
+                self._inbox.put_nowait((who, event))
                 return ""
             if who is leg and isinstance(event, Digit):
                 if event.key == "#":
@@ -385,12 +397,9 @@ class Conversation:
             far.music("default")
         star = False
         while leg.ended is None and third.ended is None and far.ended is None:
-            news = await self._inbox.get()
-            if isinstance(news, Note):
-                continue
-            who, event = news
+            who, event = await self._event()
             if isinstance(event, Ended):
-                self._inbox.put_nowait(news)
+                self._inbox.put_nowait((who, event))
                 break
             if who is leg and isinstance(event, Digit):
                 if star and event.key == "3":

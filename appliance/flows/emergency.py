@@ -8,11 +8,13 @@ from appliance.flows.call import Call
 from appliance.flows.conversation import talk
 from appliance.flows.outgoing import dial
 from appliance.flows.ports import Cause, Leg
-from appliance.lines.choice import crowded, emergency_ways
+from appliance.lines.choice import emergency_ways
 
 #: between two rounds over all lines
 PAUSE_SECONDS = 1.0
 RING_SECONDS = 60.0
+#: an ordinary call that gives way is gone within this time, or its line is dialled all the same
+ROOM_SECONDS = 1.0
 
 
 async def emergency(call: Call, code: str) -> None:
@@ -38,26 +40,30 @@ async def _reach(call: Call, code: str) -> Leg:
     house = call.house
     while True:
         for line in emergency_ways(house.switch.lines()):
-            _make_room(call)
+            await _make_room(call, line)
             leg, _ = await dial(call, line, code, RING_SECONDS)
             if leg is not None:
                 return leg
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-def _make_room(call: Call) -> None:
-    """When every working line is full, end one ordinary outside call: the most expendable on the best line."""
+async def _make_room(call: Call, line: str) -> None:
+    """When the line is full, end one ordinary call on it: the most expendable.
+
+    Lines with room are dialled before full ones, so this happens when there are none, or none of them leads out.
+    """
     house = call.house
-    lines = house.switch.lines()
-    if any(line.up and line.in_use < line.capacity for line in lines):
+    if not any(state.name == line and state.in_use >= state.capacity for state in house.switch.lines()):
         return
-    for line in crowded(lines):
-        ordinary = [leg for leg in house.switch.legs() if leg.line == line and leg.id not in house.emergencies]
-        if ordinary:
-            # A call of our own making before a patient's; one that nobody has answered yet before a conversation.
-            ordinary.sort(key=lambda leg: (leg.direction.value == "in", leg.answered))
-            ordinary[0].hang_up(Cause.CONGESTION)
-            return
+    ordinary = [leg for leg in house.switch.legs() if leg.line == line and leg.id not in house.emergencies]
+    if not ordinary:
+        return
+    # A call of our own making before a patient's; one that nobody has answered yet before a conversation.
+    victim = min(ordinary, key=lambda leg: (leg.direction.value == "in", leg.answered))
+    victim.hang_up(Cause.CONGESTION)
+    deadline = asyncio.get_running_loop().time() + ROOM_SECONDS
+    while victim.ended is None and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - its events are others'
+        await asyncio.sleep(0.01)
 
 
 async def emergency_test(call: Call) -> None:

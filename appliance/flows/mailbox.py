@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from appliance.config.schema import Destination
 from appliance.flows.call import Call, HungUp
@@ -45,4 +46,10 @@ async def _record(call: Call, name: str, limit: float) -> None:
         seconds = loop.time() - started
         if seconds >= 1.0:
             call.outcome = "message"
-        house.adopt(house.messages.finish(name, call.caller, path, seconds), "message")
+        house.adopt(_file(call, name, path, seconds, recorder), "message")
+
+
+async def _file(call: Call, name: str, path: Path, seconds: float, recorder: asyncio.Task[float]) -> None:
+    """Put the recording into the mailbox once its file is closed."""
+    await asyncio.wait([recorder])
+    await call.house.messages.finish(name, call.caller, path, seconds)

@@ -7,11 +7,13 @@ import asyncio
 from appliance.config.schema import Destination
 from appliance.flows.call import Call
 from appliance.flows.conversation import talk
-from appliance.flows.ports import Answered, Cause, EarlyMedia, Ended, Leg, Party, Ringing
+from appliance.flows.ports import Answered, Cause, EarlyMedia, Ended, Leg, LegEvent, Party, Ringing
 from appliance.lines.choice import ways
 
 #: a line that shows no sign of life in this time is left for the next
-PROGRESS_SECONDS = 5.0
+PROGRESS_SECONDS = 4.0
+#: a network that has said that it works on the call may take so long to ring (mobile phones abroad do)
+TRYING_SECONDS = 20.0
 #: how long a far end may ring
 RING_SECONDS = 120.0
 
@@ -47,25 +49,35 @@ async def dial(call: Call, line: str, dialed: str, ring_seconds: float = RING_SE
     leg = house.switch.seize(line, dialed, caller_id(call, line))
     answered = rang = False
     try:
-        deadline = asyncio.timeout(PROGRESS_SECONDS)
-        async with deadline:
+        event = await _sign_of_life(leg)
+        async with asyncio.timeout(ring_seconds):
             while True:
-                event = await leg.event()
                 if isinstance(event, Ended):
                     return None, event.cause
                 if isinstance(event, (Ringing, EarlyMedia)):
-                    if not rang:
-                        rang = True
-                        deadline.reschedule(asyncio.get_running_loop().time() + ring_seconds)
+                    rang = True
                     _progress(call, leg, early=isinstance(event, EarlyMedia))
                 if isinstance(event, Answered):
                     answered = True
                     return leg, Cause.NORMAL
+                event = await leg.event()
     except TimeoutError:
         return None, Cause.NO_ANSWER if rang else Cause.UNREACHABLE
     finally:
         if not answered:
             leg.hang_up(Cause.NO_ANSWER)
+
+
+async def _sign_of_life(leg: Leg) -> LegEvent:
+    """The leg's first event. Raises ``TimeoutError`` when the line is silent, or a network that works on it takes too long."""
+    try:
+        async with asyncio.timeout(PROGRESS_SECONDS):
+            return await leg.event()
+    except TimeoutError:
+        if not leg.trying:
+            raise
+    async with asyncio.timeout(TRYING_SECONDS):
+        return await leg.event()
 
 
 def _progress(call: Call, leg: Leg, *, early: bool) -> None:

@@ -196,6 +196,10 @@ class Leg(Protocol):
         """``None`` while the leg lives."""
 
     @property
+    def trying(self) -> bool:
+        """Outgoing: the far side has said that it works on the call (any provisional answer, 100 included)."""
+
+    @property
     def on_hold(self) -> bool:
         """True while the far end holds us."""
 
@@ -238,8 +242,9 @@ class Leg(Protocol):
     def refer_result(self, cause: Cause) -> None:
         """Tell the phone how its REFER ended (NOTIFY ``message/sipfrag``, RFC 3515 section 2.4.5)."""
 
-    def show(self, party: Party) -> None:
-        """Change what the far phone's display shows mid-call (UPDATE/re-INVITE with P-Asserted-Identity, RFC 4916)."""
+    def show(self, party: Party, via: str = "") -> None:
+        """Change whom the far phone's display names: with the answer to come, or mid-call (UPDATE, RFC 4916). ``via`` as
+        in :class:`Shown`. Nothing is sent when it names them already."""
 
 
 # --- the switch ---------------------------------------------------------------------------------------------------------

@@ -83,6 +83,8 @@ class Waiting:
             entry = self.entries.pop(0)
             if not entry.agent.done():
                 entry.agent.set_result(leg)
+                # The phone rang for whoever was first then: it shows whom it has now.
+                leg.show(self._house.shows(entry.call.caller), self.rules.label)
                 self._changed.set()
                 return
         leg.hang_up(Cause.ELSEWHERE)
@@ -212,7 +214,7 @@ async def queue(call: Call, name: str) -> Destination | None:
     call.note(f"queue:{name}", position=waiting.position(entry))
     leg: Leg | None = None
     timed_out = taken = False
-    company = asyncio.create_task(_entertain(call, waiting, entry, name))
+    company = house.adopt(_entertain(call, waiting, entry, name), f"company in {name}")
     try:
         async with asyncio.timeout(rules.max_wait_seconds):
             leg = await entry.agent

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 #: copper and the mobile network know where they are and need no internet: an emergency call tries them first (REQ-E1)
@@ -26,17 +26,10 @@ def ways(lines: Sequence[LineState]) -> list[str]:
 
 
 def emergency_ways(lines: Sequence[LineState]) -> list[str]:
-    """Every line for an emergency call. Nothing is left out: a line thought dead or full is tried last, not never."""
+    """Every line for an emergency call. Nothing is left out: full lines come after those with room, then those thought dead."""
 
-    def rank(item: tuple[int, LineState]) -> tuple[bool, int, int]:
+    def rank(item: tuple[int, LineState]) -> tuple[bool, bool, int, int]:
         index, line = item
-        usable = line.up and line.in_use < line.capacity
-        return (not usable, EMERGENCY_ORDER.get(line.kind, 3), index)
+        return (not line.up, line.in_use >= line.capacity, EMERGENCY_ORDER.get(line.kind, 3), index)
 
     return [line.name for _, line in sorted(enumerate(lines), key=rank)]
-
-
-def crowded(lines: Iterable[LineState]) -> list[str]:
-    """Lines that work but have no room: an emergency call takes the place of an ordinary one there, copper first."""
-    full = [line for line in lines if line.up and line.in_use >= line.capacity]
-    return [line.name for line in sorted(full, key=lambda line: EMERGENCY_ORDER.get(line.kind, 3))]

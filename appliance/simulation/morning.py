@@ -17,10 +17,10 @@ from appliance.simulation.phones import Phones, Telephone
 #: seconds between two calls and of one conversation on a busy morning: 60 calls an hour, 4 minutes each
 GAP_SECONDS = 60.0
 TALK_SECONDS = 240.0
-NAMES = tuple(
-    "Ana R,Ben T,Carla M,David K,Elena S,Frank O,Grace L,Hugo P,Iris N,Jonas W,Kim C,Lena B,Marco D,Nina F,Omar H,Paula G,"
-    "Quinn J,Rosa V,Sam Y,Tara Z".split(",")
-)
+NAMES = (
+    "Ana R", "Ben T", "Carla M", "David K", "Elena S", "Frank O", "Grace L", "Hugo P", "Iris N", "Jonas W",
+    "Kim C", "Lena B", "Marco D", "Nina F", "Omar H", "Paula G", "Quinn J", "Rosa V", "Sam Y", "Tara Z",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

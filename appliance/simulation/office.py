@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -26,12 +27,14 @@ def demo_clinic() -> Clinic:
 
 
 class Office:
-    """One clinic and its town. ``start`` is local time, ISO, e.g. ``2026-11-30T08:00``. Make it inside the virtual loop."""
+    """One clinic and its town. ``start`` is local time, ISO, e.g. ``2026-11-30T08:00``; ``lines`` replaces the clinic's own.
+    Make it inside the virtual loop."""
 
-    def __init__(self, clinic: Clinic | None = None, start: str = "2026-11-30T09:00") -> None:
+    def __init__(
+        self, clinic: Clinic | None = None, start: str = "2026-11-30T09:00", lines: Sequence[LineState] | None = None
+    ) -> None:
         self.clinic = clinic or demo_clinic()
-        lines = [LineState(line.name, line.kind, True, 0, line.capacity) for line in self.clinic.lines]
-        self.town = Town(lines)
+        self.town = Town(lines or [LineState(line.name, line.kind, True, 0, line.capacity) for line in self.clinic.lines])
         self.journal = SimJournal()
         self.log = SimCallLog()
         self.memory = SimMemory()

@@ -55,6 +55,7 @@ class SimLeg:
         self.answered = False
         self.ended: Cause | None = None
         self.on_hold = False
+        self.trying = False
         #: what the phone's display shows
         self.shown = shown
         #: all the far end has heard, in order: ``(time, words)``
@@ -63,6 +64,9 @@ class SimLeg:
         self.transfers: list[Cause] = []
         self.rings = False
         self.joined: dict[SimLeg, None] = {}
+        #: the moments (loop's time) at which it first talked with somebody, and ended
+        self.talked_at: float | None = None
+        self.ended_at: float | None = None
         self._town = town
         self._hears = ""
         self._events: deque[LegEvent] = deque()
@@ -134,9 +138,8 @@ class SimLeg:
     def refer_result(self, cause: Cause) -> None:
         self.transfers.append(cause)
 
-    def show(self, party: Party) -> None:
-        if self.shown is not None:
-            self.shown = Shown(party, self.shown.via)
+    def show(self, party: Party, via: str = "") -> None:
+        self.shown = Shown(party, via)
 
     # --- the far end ---
 
@@ -152,7 +155,12 @@ class SimLeg:
         for key in keys:
             self._report(Digit(key))
 
+    def far_try(self) -> None:
+        """The network works on it: 100, and nothing more yet."""
+        self.trying = True
+
     def far_ring(self) -> None:
+        self.trying = True
         self._report(Ringing())
 
     def far_early_media(self) -> None:
@@ -210,6 +218,8 @@ class SimLeg:
         for other in [leg for leg in self.joined if leg not in others]:
             self.joined.pop(other)
             other.joined.pop(self, None)
+        if others and self.talked_at is None:
+            self.talked_at = asyncio.get_running_loop().time()
         for other in others:
             self.joined[other] = None
             other.joined[self] = None
@@ -222,6 +232,7 @@ class SimLeg:
         if self.ended is not None:
             return
         self.ended = self._why or cause
+        self.ended_at = asyncio.get_running_loop().time()
         self.unjoin()
         self._hears = ""
         self._town.living.pop(self.id, None)

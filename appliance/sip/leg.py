@@ -32,6 +32,7 @@ from appliance.flows.ports import (
 )
 from appliance.sip.audio import TAIL_SECONDS, Ear, Studio, open_recorder, open_sound
 from appliance.sip.engine import Engine, guarded
+from appliance.sip.party import name_addr
 
 log = structlog.get_logger("sip.leg")
 
@@ -135,6 +136,8 @@ class LiveLeg:
         self.ended: Cause | None = None
         self.on_hold = False
         self.call_id = id
+        #: the name and address the far phone's display was given
+        self.shown = ""
         self.ear = Ear()
         self.call: PjCall | None = None
         self._on_gone = on_gone
@@ -219,6 +222,10 @@ class LiveLeg:
     def alive(self) -> bool:
         """Whether PJSIP still knows the call."""
         return self.call is not None and bool(self.call.isActive())
+
+    @property
+    def trying(self) -> bool:
+        return self.call is not None and bool(pj.callStatus(self.call.getId()) >= 100)
 
     # --- what flows order ---
 
@@ -354,18 +361,20 @@ class LiveLeg:
         prm.txOption.msgBody = f"SIP/2.0 {cause.sip} {'OK' if cause is Cause.NORMAL else cause.name.title()}\r\n"
         self._try("notify the transfer", self.call.sendRequest, prm)
 
-    def show(self, party: Party) -> None:
-        if self.call is None or self.ended:
+    def show(self, party: Party, via: str = "") -> None:
+        identity = name_addr(party, self.engine.settings.domain, via)
+        if self.call is None or self.ended or identity == self.shown:
             return
-        if self.answered or self.direction is Direction.IN:
-            prm = call_options(pj.PJSUA_CALL_NO_SDP_OFFER)
-            header = pj.SipHeader()
-            header.hName = "P-Asserted-Identity"
-            header.hValue = f'"{party.name}" <sip:{party.number}@{self.engine.settings.domain}>'
-            prm.txOption.headers.append(header)
-            can_update = self.call.remoteHasCap(pj.PJSIP_H_ALLOW, "", "UPDATE") == pj.PJSIP_DIALOG_CAP_SUPPORTED
-            if can_update:
-                self._try("update the display", self.call.update, prm)
+        self.shown = identity
+        if not self.answered:
+            return
+        if self.call.remoteHasCap(pj.PJSIP_H_ALLOW, "", "UPDATE") != pj.PJSIP_DIALOG_CAP_SUPPORTED:
+            return
+        prm = call_options(pj.PJSUA_CALL_NO_SDP_OFFER)
+        header = pj.SipHeader()
+        header.hName, header.hValue = "P-Asserted-Identity", identity
+        prm.txOption.headers.append(header)
+        self._try("update the display", self.call.update, prm)
 
     def _try(self, what: str, act: Callable[..., Any], *args: object) -> Any:
         """PJSIP may refuse (the far end hung up in this very moment): that is an event to come, not an error here."""

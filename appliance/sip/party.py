@@ -38,6 +38,14 @@ def user_of(uri: str) -> str:
     return _FOREIGN.sub("", unquote(user[: 4 * NUMBER_LENGTH]))[:NUMBER_LENGTH]
 
 
+def name_addr(party: Party, domain: str, via: str = "") -> str:
+    """The party as a From or P-Asserted-Identity value of ours; ``via`` stands beside the name (``"Ana R · Front desk"``)."""
+    name = " · ".join(part for part in (party.name or (party.number if via else ""), via) if part)
+    name = clean(name.replace("\\", "").replace('"', "'"))
+    user = _FOREIGN.sub("", party.number) or "anonymous"
+    return f'"{name}" <sip:{user}@{domain}>' if name else f"<sip:{user}@{domain}>"
+
+
 def party_of(header: str) -> Party:
     """The party in a From, P-Asserted-Identity or Contact value (RFC 3261 section 20.20)."""
     try:

@@ -18,6 +18,7 @@ from appliance.sip.accounts import SRTP, PjAccount, account_config
 from appliance.sip.audio import Studio
 from appliance.sip.engine import Engine
 from appliance.sip.leg import LiveLeg, PjCall, call_options
+from appliance.sip.party import name_addr
 from appliance.sip.trunks import Trunk
 
 log = structlog.get_logger("sip.switch")
@@ -87,8 +88,7 @@ class LiveSwitch:
             # Three dialects of one wish: Polycom and Yealink, Snom and Grandstream, Cisco.
             headers["Alert-Info"] = "<http://localhost>;info=alert-autoanswer;delay=0"
             headers["Call-Info"] = f"<sip:{self.engine.settings.domain}>;answer-after=0"
-        name = " · ".join(part for part in (shown.caller.name or shown.caller.number, shown.via) if part)
-        local = self._local(Party(shown.caller.number or "anonymous", name), self.engine.settings.domain)
+        local = name_addr(shown.caller, self.engine.settings.domain, shown.via)
         return [
             self._call(account, binding.uri, local, headers, binding.route, extension=extension, dialed=extension)
             for binding in self._directory.bindings(extension)
@@ -97,9 +97,11 @@ class LiveSwitch:
     def seize(self, line: str, number: str, caller: Party, headers: Mapping[str, str] | None = None) -> Leg:
         trunk = self.trunks[line]
         target = trunk.target(number)
-        local = self._local(caller, trunk.settings.host)
+        local = name_addr(caller, trunk.settings.host)
         account = trunk.account if trunk.addresses else None
-        return self._call(account, target, local, dict(headers or {}), "", line=line, dialed=number)
+        # Some providers read the caller from From, some from here (RFC 3325); they check it against the lines they know.
+        asserted = {"P-Asserted-Identity": local} if caller.number else {"Privacy": "id"}
+        return self._call(account, target, local, {**asserted, **(headers or {})}, "", line=line, dialed=number)
 
     def lines(self) -> Sequence[LineState]:
         return [
@@ -203,6 +205,7 @@ class LiveSwitch:
             header = pj.SipHeader()
             header.hName, header.hValue = name, value
             prm.txOption.headers.append(header)
+        leg.shown = local
         call = PjCall(account, leg)
         self._enter(leg, call)
         try:
@@ -228,9 +231,3 @@ class LiveSwitch:
         if leg.line is not None:
             self._in_use[leg.line] -= 1
         self.on_change(leg)
-
-    @staticmethod
-    def _local(caller: Party, domain: str) -> str:
-        name = caller.name.replace("\\", "").replace('"', "'")
-        user = caller.number or "anonymous"
-        return f'"{name}" <sip:{user}@{domain}>' if name else f"<sip:{user}@{domain}>"

@@ -100,6 +100,9 @@ struct SipCensus {
     static SipCensus take();
 };
 
+/** The last provisional or final status the far side has sent to our INVITE, 100 included; 0: none yet, or no such call. */
+int callStatus(int callId);
+
 /** A call's dialog in one string without the cost of CallInfo: "call-id local-tag remote-tag". Empty: no such call. */
 std::string callDialog(int callId);
 
@@ -264,6 +267,12 @@ SipCensus SipCensus::take() {
     c.pools = (unsigned)pjsua_var.cp.used_count;
     c.poolBytes = (unsigned)pjsua_var.cp.used_size;
     return c;
+}
+
+int callStatus(int callId) {
+    if (callId < 0 || callId >= PJSUA_MAX_CALLS) return 0;
+    pjsip_inv_session *inv = pjsua_var.calls[callId].inv;
+    return inv && inv->invite_tsx ? inv->invite_tsx->status_code : 0;
 }
 
 std::string callDialog(int callId) {

@@ -3,43 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+
+from flows.scene import hears, phone_legs, play, together
 
 from appliance.flows.ports import Cause
 from appliance.simulation.office import Office
 from appliance.simulation.people import accepts, answers, ignores, rejects, robot
-from appliance.simulation.time import run
-from appliance.simulation.town import SimLeg
-
-Scene = Callable[[Office], Awaitable[None]]
-
-
-def play(scene: Scene, start: str = "2026-11-30T09:00") -> Office:
-    """Play a scene in an office; afterwards nothing may be left over."""
-
-    async def main() -> Office:
-        office = Office(start=start)
-        await scene(office)
-        await asyncio.sleep(120)
-        assert office.town.living == {}, "a leg was left behind"
-        assert office.house.open_calls == {}
-        assert office.house.faults == 0, office.house.last_fault
-        assert office.journal.open() == [], "a promise is still open"
-        return office
-
-    return run(main())
-
-
-async def hears(leg: SimLeg, words: str) -> None:
-    assert await leg.far_until(lambda me: words in me.hears), f"never heard {words!r}: {leg.transcript}"
-
-
-def together(a: SimLeg, b: SimLeg) -> bool:
-    return a.hears_leg(b) and b.hears_leg(a)
-
-
-def phone_legs(office: Office, extension: str) -> list[SimLeg]:
-    return [leg for leg in office.town.history if leg.extension == extension and leg.dialed == extension]
 
 
 def test_a_patient_reaches_the_front_desk() -> None:
