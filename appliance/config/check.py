@@ -5,7 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 
-from appliance.config.dialing import EMERGENCY, EMERGENCY_TEST
+import holidays
+import phonenumbers
+
+from appliance.config.dialing import emergency
+from appliance.config.graph import loops, traps
 from appliance.config.linter import lint
 from appliance.config.load import Lines
 from appliance.config.problem import Problem
@@ -15,7 +19,8 @@ from appliance.config.schema import Clinic, Destination
 def check(clinic: Clinic, text: str = "") -> list[Problem]:
     """All findings, errors first; with the file's text they carry line numbers."""
     lines = Lines(text)
-    found = [*_targets(clinic), *_names(clinic), *_loops(clinic), *_numbers(clinic), *_words(clinic)]
+    found = [*_site(clinic), *_targets(clinic), *_names(clinic), *loops(clinic), *traps(clinic), *_phones(clinic),
+             *_lines(clinic), *_numbers(clinic), *_words(clinic)]  # fmt: skip
     placed = [
         problem if problem.line else Problem(problem.where, problem.what, problem.mend, problem.value,
                                              lines.of(_location(problem.where)), problem.severity)
@@ -64,13 +69,12 @@ def _targets(clinic: Clinic) -> Iterator[Problem]:
     for where, target in destinations(clinic):
         if target.kind in known and target.name not in known[target.kind]:
             yield _unknown(where, target.kind, target.name, known[target.kind], str(target))
-        if target.kind == "number" and not target.name.startswith("+"):
-            yield Problem(where, "an outside number is written in full", "write it as number:+12175550100", str(target))
 
 
-def _unknown(where: str, kind: str, name: str, known: set[str], value: str) -> Problem:
+def _unknown(where: str, kind: str, name: str, known: set[str], value: str, prefix: str | None = None) -> Problem:
     near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.4)
-    mend = f"did you mean '{kind}:{near[0]}'?" if near else f"known: {', '.join(sorted(known)) or 'none yet'}"
+    before = f"{kind}:" if prefix is None else prefix
+    mend = f"did you mean '{before}{near[0]}'?" if near else f"known: {', '.join(sorted(known)) or 'none yet'}"
     return Problem(where, f"there is no {kind} of this name", mend, value)
 
 
@@ -79,112 +83,96 @@ def _names(clinic: Clinic) -> Iterator[Problem]:
     for name, queue in clinic.queues.items():
         for i, agent in enumerate(queue.agents):
             if agent not in known["extension"]:
-                yield _unknown(f"queues.{name}.agents[{i}]", "extension", agent, known["extension"], agent)
+                yield _unknown(f"queues.{name}.agents[{i}]", "extension", agent, known["extension"], agent, prefix="")
         for i, message in enumerate(queue.messages):
             if message not in known["announce"]:
-                yield Problem(f"queues.{name}.messages[{i}]", "there is no message of this name",
-                              f"known: {', '.join(sorted(clinic.messages))}", message)  # fmt: skip
+                yield _unknown(f"queues.{name}.messages[{i}]", "message", message, known["announce"], message, prefix="")
         if not queue.agents:
             yield Problem(f"queues.{name}.agents", "a queue without agents answers nobody", "name at least one phone")
     for name, group in clinic.groups.items():
         for i, member in enumerate(group.members):
             if not member.startswith("+") and member not in known["extension"]:
-                yield _unknown(f"groups.{name}.members[{i}]", "extension", member, known["extension"], member)
+                yield _unknown(f"groups.{name}.members[{i}]", "extension", member, known["extension"], member, prefix="")
     for i, phone in enumerate(clinic.phones):
         if phone.mailbox is not None and phone.mailbox not in clinic.mailboxes:
-            yield _unknown(f"phones[{i}].mailbox", "mailbox", phone.mailbox, known["mailbox"], phone.mailbox)
+            yield _unknown(f"phones[{i}].mailbox", "mailbox", phone.mailbox, known["mailbox"], phone.mailbox, prefix="")
     for i, number in enumerate(clinic.numbers):
         if number.hours is not None and number.hours not in clinic.hours:
-            yield _unknown(f"numbers[{i}].hours", "hours", number.hours, set(clinic.hours), number.hours)
+            yield _unknown(f"numbers[{i}].hours", "table of hours", number.hours, set(clinic.hours), number.hours, prefix="")
 
 
-def _numbers(clinic: Clinic) -> Iterator[Problem]:
-    seen: dict[str, str] = {}
-    reserved = {*EMERGENCY, EMERGENCY_TEST, *(f"9{code}" for code in EMERGENCY)}
+def _site(clinic: Clinic) -> Iterator[Problem]:
+    country, state = clinic.clinic.country, clinic.clinic.subdivision
+    if country not in phonenumbers.SUPPORTED_REGIONS:
+        yield Problem("clinic.country", "there is no country of these letters", "e.g. 'US' or 'CA'", country)
+        return
+    known = holidays.list_supported_countries()
+    if state is not None and state not in known.get(country, [state]):
+        yield _unknown("clinic.subdivision", "state or province", state, set(known[country]), state, prefix="")
+    if country not in known:
+        for name, hours in clinic.hours.items():
+            if hours.public_holidays:
+                yield Problem(f"hours.{name}.public_holidays", f"the public holidays of {country} are not known",
+                              "write them as holidays = [{ date = …, name = … }]", "true")  # fmt: skip
+    sip = clinic.sip
+    if sip.port == sip.tls_port:
+        yield Problem("sip.tls_port", "this port is used for calls without TLS", "choose another, e.g. 5061", str(sip.port))
+    for key in ("port", "tls_port"):
+        port = getattr(sip, key)
+        if port is not None and sip.rtp_ports[0] <= port <= sip.rtp_ports[1]:
+            yield Problem(f"sip.{key}", "this port lies among those for sound (rtp_ports)", "choose another", str(port))
+
+
+def _phones(clinic: Clinic) -> Iterator[Problem]:
     entries = [(f"phones[{i}].extension", phone.extension) for i, phone in enumerate(clinic.phones)]
     entries += [(f"dialing.park_slots[{i}]", slot) for i, slot in enumerate(clinic.dialing.park_slots)]
+    prefix = clinic.dialing.outside_prefix
+    seen: dict[str, str] = {}
     for where, extension in entries:
-        if extension in reserved:
+        if emergency(extension, prefix, clinic.clinic.country) is not None:
             yield Problem(where, "this is an emergency number and always will be", "choose another", extension)
         if extension in seen:
             yield Problem(where, f"this number is used already by {seen[extension]}", "choose another", extension)
         seen.setdefault(extension, where)
-    prefix = clinic.dialing.outside_prefix
-    for where, extension in entries:
-        if prefix and extension.startswith(prefix) and len(extension) > 1 and not where.startswith("dialing"):
+        if prefix and extension.startswith(prefix) and not where.startswith("dialing"):
             yield Problem(where, f"begins with the outside prefix {prefix}: phones may wait for more digits",
                           "choose an extension with another first digit", extension, severity="warning")  # fmt: skip
     for i, phone in enumerate(clinic.phones):
-        if not phone.location:
+        if not phone.location.strip():
             yield Problem(f"phones[{i}].location", "a phone needs its room: 911 is told where to come (47 CFR 9.16)",
                           "add a line location = \"Front desk, left\"", phone.extension)  # fmt: skip
-    names: dict[str, int] = {}
+
+
+def _lines(clinic: Clinic) -> Iterator[Problem]:
+    names: set[str] = set()
     for i, line in enumerate(clinic.lines):
         if line.name in names:
             yield Problem(f"lines[{i}].name", "two lines have this name", "choose another", line.name)
-        names[line.name] = i
+        names.add(line.name)
         if line.register_ and not line.username:
-            yield Problem(f"lines[{i}].username", "a line that signs in needs a username", "add username = \"…\"")  # fmt: skip
-    called: dict[str, int] = {}
+            yield Problem(f"lines[{i}].username", "a line that signs in needs a username", 'add username = "…"')
+        _, _, port = line.server.partition(":")
+        if port and not 1 <= int(port) <= 65535:
+            yield Problem(f"lines[{i}].server", "there is no such port", "ports go from 1 to 65535", line.server)
+    if not clinic.lines:
+        yield Problem("lines", "there is no outside line: 911 cannot leave the house", "add [[lines]]", severity="warning")
+
+
+def _numbers(clinic: Clinic) -> Iterator[Problem]:
+    called: set[str] = set()
     for i, number in enumerate(clinic.numbers):
         if number.number in called:
             yield Problem(f"numbers[{i}].number", "this number is written twice", "join the two entries", number.number)
-        called[number.number] = i
+        called.add(number.number)
         if clinic.lines and not any(number.number in line.numbers for line in clinic.lines):
             yield Problem(f"numbers[{i}].number", "no line brings calls to this number", "add it to a line's numbers",
                           number.number, severity="warning")  # fmt: skip
         if number.hours and number.closed is None:
             yield Problem(f"numbers[{i}].closed", "callers outside the hours reach nobody",
                           "add closed = \"mailbox:…\" or a menu", number.number)  # fmt: skip
-    if not clinic.lines:
-        yield Problem("lines", "there is no outside line: 911 cannot leave the house", "add [[lines]]", severity="warning")
-
-
-def _ways(clinic: Clinic, here: Destination) -> list[Destination]:
-    """Where a caller who does nothing, or whom nobody answers, goes on to from here; empty: it ends well here."""
-    if here.kind == "menu":
-        menu = clinic.menus.get(here.name)
-        return [menu.no_input or clinic.clinic.operator] if menu is not None else []
-    if here.kind == "queue":
-        queue = clinic.queues.get(here.name)
-        return [queue.overflow.wait, queue.overflow.full, queue.overflow.no_agents] if queue is not None else []
-    if here.kind == "group":
-        group = clinic.groups.get(here.name)
-        return [group.no_answer] if group is not None else []
-    if here.kind == "extension":
-        phone = clinic.phone(here.name)
-        ways = [phone.forward_always, phone.forward_busy, phone.forward_no_answer] if phone is not None else []
-        return [way for way in ways if way is not None]
-    return []
-
-
-def _loops(clinic: Clinic) -> Iterator[Problem]:
-    """A caller who presses nothing and whom nobody answers must come to an end, never back to where they were."""
-    starts = [*(("menu", name) for name in clinic.menus), *(("queue", name) for name in clinic.queues),
-              *(("group", name) for name in clinic.groups), *(("extension", p.extension) for p in clinic.phones)]  # fmt: skip
-    told: set[frozenset[str]] = set()
-    for kind, name in starts:
-        trail = [Destination(kind, name)]
-        yield from _follow(clinic, trail, told)
-
-
-def _follow(clinic: Clinic, trail: list[Destination], told: set[frozenset[str]]) -> Iterator[Problem]:
-    for way in _ways(clinic, trail[-1]):
-        if way == trail[0] or (way in trail and len(trail) > 20):
-            loop = frozenset(map(str, trail))
-            if loop not in told:
-                told.add(loop)
-                story = " → ".join(map(str, [*trail, way]))
-                where = {"menu": "menus", "queue": "queues", "group": "groups"}.get(way.kind)
-                yield Problem(f"{where}.{way.name}" if where else _phone_path(clinic, way.name),
-                              f"a caller whom nobody answers goes round in a circle: {story}",
-                              "let one of them end in a mailbox")  # fmt: skip
-        elif way not in trail:
-            yield from _follow(clinic, [*trail, way], told)
-
-
-def _phone_path(clinic: Clinic, extension: str) -> str:
-    return next((f"phones[{i}]" for i, p in enumerate(clinic.phones) if p.extension == extension), "phones")
+    if clinic.clinic.operator.kind == "hangup" and (clinic.menus or clinic.numbers):
+        yield Problem("clinic.operator", "nobody is the operator: callers who need help are hung up on",
+                      "add operator = \"queue:…\", or a phone", "hangup", severity="warning")  # fmt: skip
 
 
 def _words(clinic: Clinic) -> Iterator[Problem]:
@@ -193,7 +181,7 @@ def _words(clinic: Clinic) -> Iterator[Problem]:
     spoken += [(f"mailboxes.{name}.greeting", box.greeting) for name, box in clinic.mailboxes.items()]
     spoken += [(f"messages.{name}.text", message.text) for name, message in clinic.messages.items()]
     for where, text in spoken:
-        for finding in lint(text):
+        for finding in lint(text, clinic.clinic.name):
             yield Problem(where, finding.why, finding.mend, repr(finding.words))
 
 

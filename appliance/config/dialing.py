@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import phonenumbers
+from phonenumbers import shortnumberinfo
 
 from appliance.config.schema import Clinic, Dialing
 
-#: North American emergency numbers (47 CFR 9.3); 933 reads the location back and reaches nobody
-EMERGENCY = ("911",)
+#: the emergency number of North America (47 CFR 9.3), understood everywhere; 933 reads the location back, reaches nobody
+EMERGENCY = "911"
 EMERGENCY_TEST = "933"
+#: emergency numbers of the world that a country may have beside those it is known by
+_CANDIDATES = ("112", "110", "999", "000", "113", "115", "117", "118", "119", "15", "17", "18", "100", "101", "102", "108")
+#: country code 1: the United States and their territories, Canada. The other twenty of that code are abroad, and dear:
+#: calls to them are how stolen telephones are turned into money
+_HOME_OF_ONE = frozenset({"US", "CA", "PR", "VI", "GU", "AS", "MP"})
 
 #: Star codes, as Asterisk, FreePBX and the Bell system name them.
 FEATURES = {
@@ -54,22 +60,37 @@ class Dialed:
     why: str = ""
 
 
-def emergency(dialed: str, prefix: str = "9") -> str | None:
-    """``"911"`` or ``"933"`` when that is what was meant, with or without the outside prefix, else ``None``.
+def emergency(dialed: str, prefix: str = "9", country: str = "US") -> str | None:
+    """The number to call, or ``"933"``, when that is what was meant, with or without an outside prefix; else ``None``.
 
-    Kari's Law (47 CFR 9.16): 911 works without a prefix; people who are used to one may dial it all the same.
+    Kari's Law (47 CFR 9.16): 911 works without a prefix; people who are used to one, or to 1 before everything, dial it all
+    the same, and ``1911`` is no other number. 112 is an emergency where the country says so; in North America only mobile
+    networks know it, and to an office it is an extension like any other.
     """
-    digits = re.sub(r"[\s().-]", "", dialed)
-    for code in (*EMERGENCY, EMERGENCY_TEST):
-        if digits in {code, f"{prefix}{code}", f"9{code}", f"+1{code}", f"+{code}"}:
-            return code
+    digits = re.sub(r"[\s().-]|#$", "", dialed)
+    codes = _codes(country)
+    for code in (*codes, EMERGENCY, EMERGENCY_TEST):
+        before = {"", prefix, "9", "+"} | ({"1", f"{prefix}1", "91", "+1"} if code in {EMERGENCY, EMERGENCY_TEST} else set())
+        if digits in {f"{start}{code}" for start in before}:
+            return codes[0] if code == EMERGENCY and code not in codes else code
     return None
+
+
+@lru_cache(maxsize=16)
+def _codes(country: str) -> tuple[str, ...]:
+    """Emergency numbers of a country, the one to call for everything first."""
+    if country in {"US", "CA"}:
+        return (EMERGENCY,)
+    found = [code for code in (EMERGENCY, *_CANDIDATES) if shortnumberinfo.is_emergency_number(code, country)]
+    # Any of these brings an ambulance; in Australia 112 is for mobiles, in Japan 110 for the police alone.
+    first = (EMERGENCY, "000", "112", "119")
+    return tuple(sorted(found, key=lambda code: first.index(code) if code in first else len(first))) or (EMERGENCY,)
 
 
 def understand(dialed: str, clinic: Clinic) -> Dialed:
     """What a phone of the house dialled; never raises."""
     plan = clinic.dialing
-    code = emergency(dialed, plan.outside_prefix)
+    code = emergency(dialed, plan.outside_prefix, clinic.clinic.country)
     if code is not None:
         return Dialed(Kind.EMERGENCY_TEST if code == EMERGENCY_TEST else Kind.EMERGENCY, code)
     digits = re.sub(r"[\s().-]", "", dialed)
@@ -89,28 +110,40 @@ def _outside(digits: str, plan: Dialing, country: str) -> Dialed:
     candidates = [digits]
     if plan.outside_prefix and digits.startswith(plan.outside_prefix):
         candidates.insert(0, digits[len(plan.outside_prefix) :])
+    local = phonenumbers.country_code_for_region(country) == 1 and plan.area_code
     for candidate in candidates:
-        if re.fullmatch(r"\d{7}", candidate) and plan.area_code and country == "US":
-            candidate = plan.area_code + candidate  # noqa: PLW2901 - the same number, written out
-        number = e164(candidate, country)
+        full = plan.area_code + candidate if local and re.fullmatch(r"[2-9][0-9]{6}", candidate) else candidate
+        number = e164(full, country)
         if not number:
             continue
-        home = phonenumbers.country_code_for_region(country)
-        if not number.startswith(f"+{home}") and not plan.allow_international:
-            return Dialed(Kind.INVALID, number, why="calls abroad are not allowed here")
-        return Dialed(Kind.OUTSIDE, number)
+        why = "" if plan.allow_international else _forbidden(number, country)
+        return Dialed(Kind.INVALID if why else Kind.OUTSIDE, number, why=why)
     return Dialed(Kind.INVALID, digits, why="this is neither an extension nor a telephone number")
+
+
+def _forbidden(number: str, country: str) -> str:
+    """Why a number is not for everybody's phone; ``""`` when it is."""
+    parsed = phonenumbers.parse(number)
+    code = phonenumbers.country_code_for_region(country)
+    region = phonenumbers.region_code_for_number(parsed)
+    home = {country} | (_HOME_OF_ONE if country in _HOME_OF_ONE else set())
+    if parsed.country_code != code or (code == 1 and region is not None and region not in home):
+        return "calls abroad are not allowed here"
+    if phonenumbers.number_type(parsed) == phonenumbers.PhoneNumberType.PREMIUM_RATE:
+        return "calls that cost extra are not allowed here"
+    return ""
 
 
 @lru_cache(maxsize=4096)
 def e164(text: str, country: str) -> str:
     """A number in full, ``""`` when it is none. ``(217) 555-0100``, ``12175550100``, ``011…`` and ``+…`` are understood."""
-    if re.fullmatch(r"\+1[2-9]\d{9}", text):
+    if re.fullmatch(r"\+1[2-9][0-9]{9}", text):
         return text
     try:
         number = phonenumbers.parse(text, country)
     except phonenumbers.NumberParseException:
         return ""
-    if not phonenumbers.is_possible_number(number):
+    # What is possible only within an area lacks its area code.
+    if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
         return ""
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))

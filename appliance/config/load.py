@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from appliance.config.problem import ConfigFaults, Problem
 from appliance.config.schema import Clinic
+from appliance.config.words import words
 
 #: a clinic file is some hundred lines; far more is not one
 MAX_BYTES = 1_000_000
@@ -58,6 +59,9 @@ def parse(text: str) -> Clinic:
         raise ConfigFaults([Problem("the file", f"this is not TOML: {what[0].lower()}{what[1:]}", mend, "", line)]) from error
     except RecursionError as error:
         raise ConfigFaults([Problem("the file", "brackets are nested too deeply", "remove them")]) from error
+    except ValueError as error:
+        # A number of thousands of digits.
+        raise ConfigFaults([Problem("the file", f"a value cannot be read: {error}", "write a shorter one")]) from error
     try:
         return Clinic.model_validate(data)
     except ValidationError as error:
@@ -67,20 +71,32 @@ def parse(text: str) -> Clinic:
 
 def _problem(item: Mapping[str, Any], lines: Lines) -> Problem:
     location = [part for part in item["loc"] if part != "[key]"]
-    where = dotted(location)
-    kind = item["type"]
-    value = item.get("input")
-    shown = "" if isinstance(value, (dict, list)) or value is None else repr(value)[:80]
-    line = lines.of(location)
-    if kind == "extra_forbidden":
+    where, line = dotted(location), lines.of(location)
+    if item["type"] == "extra_forbidden":
         known = sorted(_keys_at(location[:-1]))
         near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
         mend = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
         return Problem(where, "this key is not known", mend, "", line)
-    if kind == "missing":
-        return Problem(where, "this is missing", f"add a line '{location[-1]} = …'", "", lines.of(location[:-1]))
-    message = str(item["msg"]).removeprefix("Value error, ")
-    return Problem(where, message[0].lower() + message[1:], "", shown, line)
+    if item["type"] == "missing":
+        table = _keys_at(location)
+        entry = "write two of them" if isinstance(location[-1], int) else f"add a line {location[-1]} = …"
+        mend = f"add a table [{where}]" if table else entry
+        return Problem(where, "this is missing", mend, "", lines.of(location[:-1]))
+    context = {**_bounds(location), **item.get("ctx", {})}
+    what, mend = words(item["type"], context, str(item["msg"]))
+    return Problem(where, what, mend, shown(item.get("input")), line)
+
+
+def shown(value: object) -> str:
+    """A value of the file for a message: short, and never a whole table."""
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, (list, tuple)):
+        return "an empty list" if not value else "a list"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def dotted(location: Sequence[str | int]) -> str:
@@ -91,8 +107,8 @@ def dotted(location: Sequence[str | int]) -> str:
     return text or "the file"
 
 
-def _keys_at(location: Sequence[str | int]) -> set[str]:
-    """The keys the schema knows at a place."""
+def _model_at(location: Sequence[str | int]) -> type[BaseModel] | None:
+    """The model that describes a place of the file."""
     annotation: Any = Clinic
     for part in location:
         model = _model_in(annotation)
@@ -102,8 +118,23 @@ def _keys_at(location: Sequence[str | int]) -> set[str]:
         elif isinstance(part, (str, int)):
             args = [arg for arg in get_args(annotation) if _model_in(arg) is not None]
             annotation = args[-1] if args else None
-    model = _model_in(annotation)
+    return _model_in(annotation)
+
+
+def _keys_at(location: Sequence[str | int]) -> set[str]:
+    """The keys the schema knows at a place."""
+    model = _model_at(location)
     return {field.alias or name for name, field in model.model_fields.items()} if model is not None else set()
+
+
+def _bounds(location: Sequence[str | int]) -> dict[str, object]:
+    """Both ends of what a number may be: a refusal tells only the one that was passed."""
+    model = _model_at(location[:-1])
+    found = (
+        next((f for name, f in model.model_fields.items() if location[-1] in (f.alias or name, name)), None) if model else None
+    )
+    limits = found.metadata if found is not None else []
+    return {key: value for limit in limits for key in ("ge", "le") if (value := getattr(limit, key, None)) is not None}
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

@@ -1,125 +1,48 @@
 """The shape of a clinic.toml. `appliance/simulation/demo.toml` is its worked example.
 
-Models are frozen and refuse unknown keys. Checks across the file (does a target exist, can a caller get out) stand in
-`appliance.config.check`; here stands what one value may be.
+Models are frozen and refuse unknown keys. What one value may be stands in `appliance.config.values`, checks across the file
+(does a target exist, can a caller get out) in `appliance.config.check`.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from datetime import date, time
 from ipaddress import IPv4Address
-from typing import Annotated, Any, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    PlainSerializer,
-    field_validator,
-    model_validator,
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from appliance.config.values import (
+    E164,
+    END_OF_DAY,
+    Address,
+    Day,
+    Extension,
+    Identifier,
+    Key,
+    Moment,
+    Name,
+    Seconds,
+    Span,
+    an_extension,
+    in_full,
 )
-from pydantic_core import CoreSchema, core_schema
-
-#: what a call can be led to; all but ``hangup`` carry a name after the colon
-DESTINATION_KINDS = ("menu", "queue", "group", "extension", "mailbox", "announce", "number", "hangup")
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where a call goes: ``queue:frontdesk``, ``extension:101``, ``number:+12175550123``, ``hangup``."""
-
-    kind: str
-    name: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.kind}:{self.name}" if self.name else self.kind
-
-    @classmethod
-    def parse(cls, text: object) -> Destination:
-        """Raises ``ValueError`` in words for the person who edits the file."""
-        if isinstance(text, cls):
-            return text
-        if not isinstance(text, str):
-            raise ValueError("a destination is a text such as 'queue:frontdesk'")  # noqa: TRY004 - pydantic wants it
-        kind, _, name = text.strip().partition(":")
-        kinds = ", ".join(f"{k}:…" for k in DESTINATION_KINDS[:-1])
-        if kind not in DESTINATION_KINDS:
-            raise ValueError(f"a destination starts with one of {kinds} or is hangup")
-        if (kind == "hangup") == bool(name):
-            raise ValueError("hangup stands alone" if kind == "hangup" else f"after {kind}: comes a name")
-        return cls(kind, name)
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(str)
-        )
-
-
-def _e164(text: str) -> str:
-    compact = re.sub(r"[\s().-]", "", text)
-    if not re.fullmatch(r"\+[1-9]\d{6,14}", compact):
-        raise ValueError("a number is written in full with + and country code, e.g. '+12175550100'")
-    return compact
-
-
-def _extension(text: object) -> str:
-    if isinstance(text, int):
-        text = str(text)
-    if not isinstance(text, str) or not re.fullmatch(r"\d{2,6}", text):
-        raise ValueError("an extension is 2 to 6 digits, e.g. '101'")
-    return text
-
-
-def _span(text: object) -> tuple[time, time]:
-    if isinstance(text, (tuple, list)) and len(text) == 2:
-        start, end = text
-        return start, end
-    found = re.fullmatch(r"\s*(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})\s*", text) if isinstance(text, str) else None
-    if found is None:
-        raise ValueError("a span of the day is written '08:00-17:00'")
-    hours = [int(group) for group in found.groups()]
-    if hours[2:] == [24, 0]:
-        hours[2:] = [23, 59]
-    try:
-        start, end = time(hours[0], hours[1]), time(hours[2], hours[3])
-    except ValueError as error:
-        raise ValueError(f"there is no such time of day: {error}") from error
-    if start >= end:
-        raise ValueError("a span begins before it ends; write a span over midnight as two, one for each day")
-    return start, end
-
-
-def _moment(text: object) -> object:
-    if isinstance(text, str) and re.fullmatch(r"\d{1,2}:\d{2}", text):
-        hour, minute = text.split(":")
-        return time(int(hour), int(minute))
-    return text
-
-
-E164 = Annotated[str, BeforeValidator(lambda v: _e164(v) if isinstance(v, str) else v)]
-Extension = Annotated[str, BeforeValidator(_extension)]
-Span = Annotated[
-    tuple[time, time],
-    BeforeValidator(_span),
-    PlainSerializer(lambda s: f"{s[0]:%H:%M}-{s[1]:%H:%M}", return_type=str),
-]
-Moment = Annotated[time, BeforeValidator(_moment)]
-Seconds = Annotated[int, Field(ge=1, le=86400)]
-Name = Annotated[str, Field(min_length=1, max_length=60)]
-Key = Annotated[str, Field(pattern=r"^[0-9*#]$")]
-Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+from appliance.config.values import Destination as Destination  # noqa: PLC0414 - others know it from here
 
 
 class Part(BaseModel):
     """A part of the file: frozen, no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        """``true`` is 1 to Python; to whoever writes ``tries = true`` it is a mistake."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("true or false does not belong here")
+        return value
 
 
 class Site(Part):
@@ -144,7 +67,7 @@ class Site(Part):
 class Sip(Part):
     """[sip] Where the box listens. ``bind`` is an address of this box that the phones can reach."""
 
-    bind: IPv4Address = IPv4Address("127.0.0.1")
+    bind: Address = IPv4Address("127.0.0.1")
     port: int = Field(5060, ge=1, le=65535)
     tls_port: int | None = Field(None, ge=1, le=65535)
     tls_certificate: str | None = None
@@ -165,7 +88,7 @@ class Line(Part):
 
     name: Identifier
     kind: Literal["sip"] = "sip"
-    server: str = Field(pattern=r"^[A-Za-z0-9.-]+(:\d{1,5})?$")
+    server: str = Field(pattern=r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$")
     transport: Literal["udp", "tcp", "tls"] = "udp"
     register_: bool = Field(False, alias="register")
     username: str = ""
@@ -194,16 +117,16 @@ class Phone(Part):
 class Holiday(Part):
     """A holiday of the practice's own."""
 
-    date: date
+    date: Day
     name: Name
 
 
 class Exception_(Part):
     """A one-off closure or opening; without ``from`` and ``until`` the whole day."""
 
-    date: date
+    date: Day
     from_: Moment = Field(time(0, 0), alias="from")
-    until: Moment = time(23, 59, 59)
+    until: Moment = END_OF_DAY
     name: str = ""
 
     @model_validator(mode="after")
@@ -296,7 +219,7 @@ class Group(Part):
     @field_validator("members")
     @classmethod
     def _extensions_or_numbers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_e164(member) if member.startswith("+") else _extension(member) for member in value)
+        return tuple(in_full(member) if member.startswith("+") else an_extension(member) for member in value)
 
 
 class Mailbox(Part):
@@ -311,8 +234,8 @@ class Message(Part):
     """[messages.NAME] What callers hear while they wait, between the dates given (both included)."""
 
     text: str = Field(min_length=1, max_length=1000)
-    from_: date | None = Field(None, alias="from")
-    until: date | None = None
+    from_: Day | None = Field(None, alias="from")
+    until: Day | None = None
 
     def active(self, day: date) -> bool:
         return (self.from_ is None or self.from_ <= day) and (self.until is None or day <= self.until)
@@ -321,8 +244,8 @@ class Message(Part):
 class Dialing(Part):
     """[dialing] What phones may dial."""
 
-    outside_prefix: str = Field("9", pattern=r"^\d?$")
-    area_code: str = Field("", pattern=r"^(\d{3})?$")
+    outside_prefix: str = Field("9", pattern=r"^[0-9]?$")
+    area_code: str = Field("", pattern=r"^([0-9]{3})?$")
     park_slots: tuple[Extension, ...] = ("701", "702", "703", "704")
     recall_seconds: int = Field(60, ge=15, le=600)
     allow_international: bool = False

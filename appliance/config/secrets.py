@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 #: 20 letters and digits: 119 bits, typed without doubt (no 0/O, 1/l/I)
@@ -31,8 +31,8 @@ class Secrets:
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise SecretsError(f"{path} can be read by others; to mend it: chmod 600 {path}")
         try:
-            values = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
             raise SecretsError(f"{path} cannot be read ({error}); restore it from a backup, or move it away") from error
         if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
             raise SecretsError(f"{path} is not a list of secrets; restore it from a backup, or move it away")
@@ -47,22 +47,25 @@ class Secrets:
 
     def ensure(self, extensions: Iterable[str]) -> None:
         """Make the missing passwords of these phones; durable when it returns."""
-        missing = [e for e in extensions if f"phone/{e}" not in self._values]
-        for extension in missing:
-            self._values[f"phone/{extension}"] = "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
+        missing = [f"phone/{e}" for e in extensions if f"phone/{e}" not in self._values]
         if missing:
-            self._write()
+            self._write({key: "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH)) for key in missing})
 
     def set_trunk(self, name: str, password: str) -> None:
-        self._values[f"trunk/{name}"] = password
-        self._write()
+        """Keep the password of a line; durable when it returns."""
+        self._write({f"trunk/{name}": password})
 
-    def _write(self) -> None:
+    def _write(self, more: Mapping[str, str]) -> None:
+        """Add these: to the file first, so that no password is in use which the next start would not know."""
+        values = {**self._values, **more}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         part = self._path.with_name(self._path.name + ".part")
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(self._values, file, indent=1, sort_keys=True)
+        # What a crash left behind may be readable by others.
+        part.unlink(missing_ok=True)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(values, file, indent=1, sort_keys=True)
             file.flush()
             os.fsync(file.fileno())
         part.replace(self._path)
+        self._values = values

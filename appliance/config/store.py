@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -41,7 +42,11 @@ class Store:
             if not self._good.exists():
                 raise
             log.error("the clinic file is bad, the last good one is used", problems=[str(p) for p in faults.problems])
-            clinic, warnings = examine(read(self._good))
+            try:
+                clinic, warnings = examine(read(self._good))
+            except ConfigFaults as worse:
+                told = [replace(p, where=f"{self._good}, {p.where}") for p in worse.problems if p.severity == "error"]
+                raise ConfigFaults([*faults.problems, *told]) from worse
             self.faults, self.warnings = faults.problems, tuple(warnings)
             return clinic
 
@@ -49,7 +54,12 @@ class Store:
         """The clinic as the file says now, kept as the last good one. Raises :class:`ConfigFaults`; nothing changes then."""
         text = read(self.path)
         clinic, warnings = examine(text)
-        self._keep(text)
+        try:
+            self._keep(text)
+        except OSError as error:
+            # A full disk is no reason not to answer the telephone.
+            what = f"no copy could be kept ({error.strerror}): a bad edit would have nothing to fall back to"
+            warnings = [*warnings, Problem(str(self._good), what, "make room on the disk", severity="warning")]
         self.faults, self.warnings = (), tuple(warnings)
         return clinic
 

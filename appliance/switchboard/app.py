@@ -171,8 +171,12 @@ class Switchboard:
             self._front,
             self._switch,
             number=lambda text: e164(text, self.clinic.clinic.country) or text,
-            is_emergency=lambda dialed: emergency(dialed, self.clinic.dialing.outside_prefix) is not None,
+            is_emergency=self._is_emergency,
         )
+
+    def _is_emergency(self, dialed: str) -> bool:
+        clinic = self.clinic
+        return emergency(dialed, clinic.dialing.outside_prefix, clinic.clinic.country) is not None
 
     async def _open_trunks(self, clinic: Clinic) -> None:
         for line in clinic.lines:
