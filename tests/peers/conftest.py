@@ -19,9 +19,10 @@ _addresses = (f"127.{10 + os.getpid() // 250 % 200}.{1 + os.getpid() % 250}.{n}"
 
 
 @pytest.fixture
-async def box(tmp_path: Path) -> AsyncIterator[Box]:
-    """The demo clinic, always open."""
-    box = Box(tmp_path, next(_addresses))
+async def box(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Box]:
+    """The demo clinic, always open; ``@pytest.mark.clinic(change)`` changes its file's text before the box starts."""
+    marker = request.node.get_closest_marker("clinic")
+    box = Box(tmp_path, next(_addresses), *(marker.args if marker is not None else ()))
     await box.start()
     yield box
     await box.stop()
