@@ -34,6 +34,7 @@ from appliance.sip.gate import Gate
 from appliance.sip.guard import Limits
 from appliance.sip.switch import LiveSwitch
 from appliance.sip.trunks import Trunk, TrunkSettings, sources
+from appliance.switchboard.certificate import ensure
 from appliance.switchboard.owned import Owned
 from appliance.switchboard.socket import application, serve
 
@@ -75,6 +76,10 @@ class Places:
     @property
     def records(self) -> Path:
         return self.state / "records"
+
+    @property
+    def tls(self) -> Path:
+        return self.state / "tls"
 
     @property
     def sounds(self) -> Path:
@@ -139,12 +144,17 @@ class Switchboard:
 
     def _open_sip(self, clinic: Clinic) -> None:
         sip = clinic.sip
+        certificate = key = None
+        if sip.tls_certificate and sip.tls_key:
+            certificate, key = Path(sip.tls_certificate), Path(sip.tls_key)
+        elif sip.tls_port:
+            certificate, key = ensure(self._places.tls, sip.domain, str(sip.bind))
         settings = EngineSettings(
             address=str(sip.bind),
             port=sip.port,
             tls_port=sip.tls_port,
-            tls_certificate=Path(sip.tls_certificate) if sip.tls_certificate else None,
-            tls_key=Path(sip.tls_key) if sip.tls_key else None,
+            tls_certificate=certificate,
+            tls_key=key,
             domain=sip.domain,
             rtp_ports=sip.rtp_ports,
             nameservers=_nameservers(),
