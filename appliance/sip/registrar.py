@@ -63,6 +63,7 @@ class Registrar:
         self._now = now
         self._on_change = on_change
         self._bindings: dict[str, dict[str, Binding]] = {}
+        self._sources: frozenset[str] = frozenset()
         self._homes: frozenset[str] = frozenset()
         for key, value in memory.items("binding/").items():
             self._restore(key.removeprefix("binding/"), value)
@@ -81,7 +82,7 @@ class Registrar:
 
     def is_device(self, source: str) -> bool:
         """Whether a registered device speaks from this ``address:port``."""
-        return any(binding.source == source for bindings in self._bindings.values() for binding in bindings.values())
+        return source in self._sources
 
     def is_home(self, address: str) -> bool:
         """Whether a registered device lives at this address."""
@@ -205,9 +206,9 @@ class Registrar:
         return (*headers, ("Date", formatdate(now, usegmt=True)))
 
     def _find_homes(self) -> None:
-        self._homes = frozenset(
-            binding.source.rpartition(":")[0] for bindings in self._bindings.values() for binding in bindings.values()
-        )
+        # asked about each call of a line, changed by a registration only
+        self._sources = frozenset(b.source for bindings in self._bindings.values() for b in bindings.values())
+        self._homes = frozenset(source.rpartition(":")[0] for source in self._sources)
 
     def _save(self, extension: str) -> None:
         self._find_homes()

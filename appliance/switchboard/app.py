@@ -93,6 +93,8 @@ class Switchboard:
         self._places = places
         self._store = Store(places.config, places.state)
         self._started = time.time()
+        #: the living legs of each extension, the oldest first
+        self._legs: dict[str, dict[str, Leg]] = {}
         self._stopping = asyncio.Event()
         self._notifier = sdnotify.SystemdNotifier()
 
@@ -281,12 +283,16 @@ class Switchboard:
         """Busy lamps follow the legs."""
         if leg.extension is None:
             return
-        legs = [other for other in self._switch.legs() if other.extension == leg.extension and other.ended is None]
-        if any(other.answered or other.direction is Direction.IN for other in legs):
+        legs = self._legs.setdefault(leg.extension, {})
+        if leg.ended is None:
+            legs[leg.id] = leg
+        else:
+            legs.pop(leg.id, None)
+        if any(other.answered or other.direction is Direction.IN for other in legs.values()):
             state = "in-use"
         else:
             state = "ringing" if legs else "idle"
-        self._front.extension_state(leg.extension, state, legs[0].id if legs else "")
+        self._front.extension_state(leg.extension, state, next(iter(legs), ""))
 
     # --- status ---
 
