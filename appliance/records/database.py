@@ -79,7 +79,9 @@ class Database:
             try:
                 self._sql.execute("COMMIT")
             except sqlite3.Error:
-                self._sql.execute("ROLLBACK")
+                # A full disk may have undone it already.
+                if self._sql.in_transaction:
+                    self._sql.execute("ROLLBACK")
                 raise
 
     def add_call(self, record: CallRecord) -> Database:
@@ -121,7 +123,8 @@ class Database:
     def add_message(self, mailbox: str, file: str, caller: Party, received: datetime, seconds: float) -> Database:
         with self._change():
             self._sql.execute(
-                "INSERT INTO messages (mailbox, file, caller_number, caller_name, received, seconds) VALUES (?,?,?,?,?,?)",
+                "INSERT OR IGNORE INTO messages (mailbox, file, caller_number, caller_name, received, seconds)"
+                " VALUES (?,?,?,?,?,?)",
                 (mailbox, file, caller.number, caller.name, received.isoformat(timespec="seconds"), seconds),
             )
         return self

@@ -63,7 +63,7 @@ def decode(data: bytes) -> Iterator[dict[str, Any] | None]:
                 yield None
                 continue
             record = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             yield None
             continue
         yield record if isinstance(record, dict) else None
@@ -105,10 +105,10 @@ class LedgerFile:
         self.size = 0
 
     def open(self) -> tuple[dict[str, Promise], int]:
-        """Read what is open, and begin a fresh file (atomically: a crash in between loses nothing)."""
+        """Read what is open, and begin a fresh file with it (atomically: a crash at any moment loses nothing)."""
         data = self._path.read_bytes() if self._path.exists() else b""
         found, damaged = replay(data)
-        self._begin([])
+        self._begin([record for promise in found.values() for record in _records(promise)])
         return found, damaged
 
     def append(self, record: dict[str, Any]) -> LedgerFile:
@@ -117,10 +117,8 @@ class LedgerFile:
 
     def commit(self) -> None:
         data, self._buffer = b"".join(self._buffer), []
-        view = memoryview(data)
         try:
-            while view:
-                view = view[os.write(self._descriptor, view) :]
+            _write(self._descriptor, data)
             os.fdatasync(self._descriptor)
         except OSError:
             # A full disk: keep it for the next commit, on a line of its own after what may have been torn.
@@ -142,14 +140,24 @@ class LedgerFile:
         part = self._path.with_name(self._path.name + ".part")
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         data = b"".join(encode(record) for record in records)
-        os.write(descriptor, data)
-        os.fsync(descriptor)
-        part.replace(self._path)
+        try:
+            _write(descriptor, data)
+            os.fsync(descriptor)
+            part.replace(self._path)
+        except OSError:
+            os.close(descriptor)
+            raise
         folder = os.open(self._path.parent, os.O_RDONLY)
         os.fsync(folder)
         os.close(folder)
         self.close()
         self._descriptor, self.size = descriptor, len(data)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 #: a journal larger than this is rewritten with its open promises only
@@ -193,40 +201,35 @@ class DiskJournal:
         await self._writer.durable(partial(self._file.append, record))
         if self._file.size > COMPACT_BYTES and not self._compacting:
             self._compacting = True
-            self._writer.later(partial(self._compact, list(self.open.values())))
+            owed = [*self.interrupted.values(), *self.open.values()]
+            self._writer.later(partial(self._compact, [record for promise in owed for record in _records(promise)]))
 
     def settle(self, promise: str) -> bool:
         """An interrupted caller has been called back or looked after; ``False`` when there is none of this id."""
-        return self.interrupted.pop(promise, None) is not None
-
-    def remember_interrupted(self) -> None:
-        """Write those whom the last crash broke off into the new file: they stay owed until somebody settles them."""
-        for promise in self.interrupted.values():
-            self._writer.later(partial(self._append_all, self._records(promise)))
+        if self.interrupted.pop(promise, None) is None:
+            return False
+        record = {"op": "keep", "id": promise, "how": Kept.CALLED_BACK.value, "by": "", "at": self._now().isoformat()}
+        self._writer.later(partial(self._file.append, record))
+        return True
 
     def close(self) -> None:
         self._file.close()
 
-    def _compact(self, promises: list[Promise]) -> Sink | None:
-        self._file.commit()
-        self._file.rewrite([record for promise in promises for record in self._records(promise)])
-        self._compacting = False
+    def _compact(self, records: list[dict[str, Any]]) -> Sink | None:
+        try:
+            self._file.commit()
+            self._file.rewrite(records)
+        finally:
+            self._compacting = False
         return None
-
-    def _append_all(self, records: list[dict[str, Any]]) -> Sink:
-        for record in records:
-            self._file.append(record)
-        return self._file
-
-    @staticmethod
-    def _records(promise: Promise) -> list[dict[str, Any]]:
-        return [
-            _opening(promise),
-            {"op": "step", "id": promise.id, "where": promise.where, "facts": promise.facts},
-        ]
 
     def _now(self) -> datetime:
         return self._clock.now()
+
+
+def _records(promise: Promise) -> list[dict[str, Any]]:
+    """What a fresh file holds of a promise."""
+    return [_opening(promise), {"op": "step", "id": promise.id, "where": promise.where, "facts": dict(promise.facts)}]
 
 
 def _opening(promise: Promise) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
-from datetime import date
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 
@@ -55,33 +56,38 @@ class DiskCallLog:
 
 
 class DiskMemory:
-    """Implements :class:`appliance.flows.ports.Memory`: reads from memory, writes behind."""
+    """Implements :class:`appliance.flows.ports.Memory`: reads from memory, writes behind. ``None`` is nothing: it forgets."""
 
     def __init__(self, database: Database, writer: Writer) -> None:
         self._database = database
         self._writer = writer
-        self._unwritten: dict[str, str] = {}
-        self._values: dict[str, object] = {key: json.loads(value) for key, value in database.memory().items()}
+        self._unwritten: dict[str, str | None] = {}
+        self._texts: dict[str, str] = database.memory()
+        self._values: dict[str, object] = {key: json.loads(text) for key, text in self._texts.items()}
 
     def get(self, key: str) -> object | None:
         return self._values.get(key)
 
     def put(self, key: str, value: object) -> None:
-        if self._values.get(key) == value:
+        text = None if value is None else json.dumps(value)
+        if self._texts.get(key) == text:
             return
-        self._values[key] = value
-        self._writer.later(partial(self._set, key, json.dumps(value)))
+        if text is None:
+            del self._texts[key], self._values[key]
+        else:
+            self._texts[key], self._values[key] = text, value
+        self._writer.later(partial(self._set, key, text))
 
     def items(self, prefix: str) -> Mapping[str, object]:
         return {key: value for key, value in self._values.items() if key.startswith(prefix)}
 
-    def _set(self, key: str, value: str) -> Sink:
-        self._unwritten[key] = value
+    def _set(self, key: str, text: str | None) -> Sink:
+        self._unwritten[key] = text
         return self
 
     def commit(self) -> None:
-        for key, value in self._unwritten.items():
-            self._database.put(key, value)
+        for key, text in self._unwritten.items():
+            self._database.put(key, text)
         self._database.commit()
         self._unwritten.clear()
 
@@ -96,6 +102,8 @@ class DiskMessages:
         self._index = index
         self._writer = writer
         self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._unwritten: list[tuple[str, str, Party, datetime, float]] = []
         self.on_change: Callable[[str, int, int], None] = lambda mailbox, new, old: None
         folder.mkdir(mode=0o700, exist_ok=True)
 
@@ -106,8 +114,7 @@ class DiskMessages:
         if seconds < SHORTEST_MESSAGE:
             self._writer.later(partial(self._drop, path))
             return
-        if await self._writer.durable(partial(self._file, mailbox, caller, path, seconds)):
-            self.on_change(mailbox, *self.count(mailbox))
+        await self._writer.durable(partial(self._file, mailbox, caller, path, seconds))
 
     def count(self, mailbox: str) -> tuple[int, int]:
         """New and heard messages."""
@@ -115,9 +122,22 @@ class DiskMessages:
 
     def _file(self, mailbox: str, caller: Party, path: Path, seconds: float) -> Sink:
         path.chmod(0o600)
+        self._unwritten.append((mailbox, path.name, caller, self._clock.now(), seconds))
         with path.open("rb") as file:
             os.fsync(file.fileno())
-        return self._database.add_message(mailbox, path.name, caller, self._clock.now(), seconds)
+        return self
+
+    def commit(self) -> None:
+        for message in self._unwritten:
+            self._database.add_message(*message)
+        self._database.commit()
+        changed = dict.fromkeys(mailbox for mailbox, *_ in self._unwritten)
+        self._unwritten.clear()
+        self._loop.call_soon_threadsafe(self._changed, list(changed))
+
+    def _changed(self, mailboxes: Sequence[str]) -> None:
+        for mailbox in mailboxes:
+            self.on_change(mailbox, *self.count(mailbox))
 
     @staticmethod
     def _drop(path: Path) -> None:
@@ -134,7 +154,6 @@ class Records:
         self._database = Database(folder / "records.db")
         self._index = Database(folder / "records.db", read_only=True)
         self.journal = DiskJournal(folder / "journal", self._writer, clock)
-        self.journal.remember_interrupted()
         self.calls = DiskCallLog(self._database, self._writer, clock)
         self.memory = DiskMemory(self._database, self._writer)
         self.messages = DiskMessages(folder / "messages", self._database, self._index, self._writer, clock)

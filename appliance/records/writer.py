@@ -23,6 +23,9 @@ class Sink(Protocol):
         """Make durable all that was done since the last commit. Raises ``OSError`` or ``sqlite3.Error``."""
 
 
+#: what a disk has refused is tried again after this
+RETRY_SECONDS = 5.0
+
 Work = Callable[[], Sink | None]
 _Item = tuple[Work, asyncio.Future[None] | None]
 
@@ -34,9 +37,11 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._on_death = on_death
-        self.last_error = ""
+        #: how many records are not on disk yet because it refused them, and why
         self.failed = 0
+        self.last_error = ""
         self.pending = 0
+        self._refused: dict[Sink, None] = {}
         self._thread = threading.Thread(target=self._run, name="records", daemon=True)
         self._thread.start()
 
@@ -64,26 +69,29 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            while True:
-                batch: list[_Item] = []
-                item = self._queue.get()
-                stop = item is None
-                while item is not None:
-                    batch.append(item)
-                    try:
-                        item = self._queue.get_nowait()
-                    except queue.Empty:
-                        break
-                    stop = item is None
-                self._commit(batch)
-                if stop:
-                    return
+            while not self._turn():
+                pass
         except BaseException as error:  # whatever it was: the box must not go on without records
             log.exception("the records thread died")
             self._loop.call_soon_threadsafe(self._on_death, f"the records thread died: {error}")
 
+    def _turn(self) -> bool:
+        """Wait for work and do all there is; whether it was the last."""
+        batch: list[_Item] = []
+        try:
+            item = self._queue.get(timeout=RETRY_SECONDS if self._refused else None)
+            while item is not None:
+                batch.append(item)
+                item = self._queue.get_nowait()
+        except queue.Empty:
+            self._commit(batch)
+            return False
+        self._commit(batch)
+        return True
+
     def _commit(self, batch: list[_Item]) -> None:
-        touched: dict[Sink, None] = {}
+        # A sink keeps what was refused: the next commit tries all of it.
+        touched, self._refused = self._refused, {}
         outcome: list[tuple[asyncio.Future[None] | None, Exception | None]] = []
         for work, future in batch:
             error: Exception | None = None
@@ -94,18 +102,22 @@ class Writer:
             except Exception as failure:
                 error = failure
             outcome.append((future, error))
-        failure_of_all: Exception | None = None
+        refusal: Exception | None = None
         for sink in touched:
             try:
                 sink.commit()
             except Exception as failure:
-                failure_of_all = failure
-        self._loop.call_soon_threadsafe(self._tell, outcome, failure_of_all)
+                refusal = failure
+                self._refused[sink] = None
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._tell, outcome, refusal)
 
-    def _tell(self, outcome: list[tuple[asyncio.Future[None] | None, Exception | None]], all_failed: Exception | None) -> None:
+    def _tell(self, outcome: list[tuple[asyncio.Future[None] | None, Exception | None]], refusal: Exception | None) -> None:
+        if refusal is None:
+            self.failed, self.last_error = 0, ""
         for future, error in outcome:
             self.pending -= 1
-            failed = error or all_failed
+            failed = error or refusal
             if failed is not None:
                 self.failed += 1
                 self.last_error = f"{type(failed).__name__}: {failed}"
