@@ -134,17 +134,18 @@ class Waiting:
 
     async def _offer(self, extension: str, ringing: Ringing) -> None:
         house, rules = self._house, self.rules
-        head = self.entries[min(len(self._offers) - 1, len(self.entries) - 1)]
-        shown = Shown(house.shows(head.call.caller), via=rules.label)
         winner: Leg | None = None
         try:
+            if not self.entries:
+                return  # the caller hung up in the moment in which the phone was chosen
+            head = self.entries[min(len(self._offers) - 1, len(self.entries) - 1)]
+            shown = Shown(house.shows(head.call.caller), via=rules.label)
             rung = await ringing.run([lambda: house.switch.ring_phone(extension, shown)], rules.ring_seconds)
             winner = rung.winner
             if winner is None:
                 house.agents.rejected(extension, rules.retry_rejected_seconds)
         finally:
-            self._offers.pop(extension, None)
-            house.agents.stopped_ringing(extension)
+            self._over(extension, ringing)
         if winner is not None:
             house.agents.talks(winner.extension or extension)
             self.assign(winner)
@@ -152,9 +153,18 @@ class Waiting:
 
     def _withdraw(self, extension: str) -> None:
         """Stop ringing a phone that nobody waits for any more; it shows no missed call."""
-        task, ringing = self._offers.pop(extension)
+        task, ringing = self._offers[extension]
         ringing.unneeded = Cause.ELSEWHERE
+        # A task that is cancelled before its first step never comes to its ``finally``.
+        self._over(extension, ringing)
         task.cancel()
+
+    def _over(self, extension: str, ringing: Ringing) -> None:
+        """This offer is over; a newer one to the same phone is not."""
+        offer = self._offers.get(extension)
+        if offer is not None and offer[1] is ringing:
+            del self._offers[extension]
+            self._house.agents.stopped_ringing(extension)
 
     def _watch_staff(self) -> None:
         if self.staffed() or self._offers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from appliance.config.dialing import Kind
 from appliance.config.schema import Destination
-from appliance.flows.call import opened
+from appliance.flows.call import HungUp, opened
 from appliance.flows.destinations import lead
 from appliance.flows.emergency import emergency, emergency_test
 from appliance.flows.features import feature
@@ -32,6 +32,8 @@ class Reception:
             leg.ring()
             try:
                 await lead(call, self._choose(leg.dialed))
+            except HungUp:
+                raise
             except Exception as error:
                 # A fault of ours must not cost the caller a person.
                 self.house.fault(f"a call at {call.where}", error)

@@ -150,7 +150,8 @@ class Engine:
         config.uaConfig.mainThreadOnly = True
         config.uaConfig.maxCalls = self.settings.max_calls
         config.uaConfig.userAgent = self.settings.user_agent
-        for server in self.settings.nameservers:
+        # Without any PJSIP asks the system's resolver and waits: a stranger's Via with a name in it would stop every call.
+        for server in self.settings.nameservers or ("127.0.0.1",):
             config.uaConfig.nameserver.append(server)
         config.logConfig.level = 1
         config.logConfig.consoleLevel = 0
