@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import getpass
 import json
 import logging
 import sys
@@ -71,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     phone = command("phone", _phone, "How a softphone signs in as an extension.")
     state(phone)
     phone.add_argument("extension")
+    password = command("password", _password, "Set the password of an outside line that signs in (asked for, never shown).")
+    state(password)
+    password.add_argument("line")
     doctor = command("doctor", _doctor, "Say what is missing on this machine and how to mend it.")
     doctor.add_argument("--json", action="store_true")
     return parser
@@ -194,6 +198,22 @@ def _calls(options: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=1))
     else:
         Console().print(table(rows))
+    return 0
+
+
+def _password(options: argparse.Namespace) -> int:
+    from appliance.config.secrets import Secrets, SecretsError  # noqa: PLC0415
+
+    text = getpass.getpass(f"Password of line {options.line}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    if not text:
+        print("No password was given; nothing was changed.", file=sys.stderr)
+        return 1
+    try:
+        Secrets(options.state / "secrets.json").set_trunk(options.line, text)
+    except SecretsError as error:
+        print(error, file=sys.stderr)
+        return EX_CONFIG
+    print("Kept. It is used from the next start of the box.")
     return 0
 
 

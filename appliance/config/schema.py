@@ -95,6 +95,10 @@ class Line(Part):
     srtp: Literal["off", "optional", "required"] = "off"
     capacity: int = Field(4, ge=1, le=500)
     caller_id: E164
+    #: where the provider reads the caller: "from", or "asserted" (From is then the account, RFC 3325 carries the number)
+    identity: Literal["from", "asserted"] = "from"
+    #: patients who are sent on to an outside number show their own number there; the provider must allow it
+    pass_caller: bool = False
     numbers: tuple[E164, ...] = ()
 
 
@@ -112,6 +116,8 @@ class Phone(Part):
     forward_no_answer: Destination | None = None
     mailbox: Identifier | None = None
     outside_calls: bool = True
+    #: a number of a line's ``numbers`` that this phone shows outside instead of the line's caller_id
+    caller_id: E164 | None = None
 
 
 class Holiday(Part):

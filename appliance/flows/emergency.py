@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from appliance.flows.call import Call
+from appliance.flows.callerid import emergency_callback
 from appliance.flows.conversation import talk
 from appliance.flows.outgoing import dial
 from appliance.flows.ports import Cause, Leg
@@ -41,7 +42,7 @@ async def _reach(call: Call, code: str) -> Leg:
     while True:
         for line in emergency_ways(house.switch.lines()):
             await _make_room(call, line)
-            leg, _ = await dial(call, line, code, RING_SECONDS)
+            leg, _ = await dial(call, line, code, ring_seconds=RING_SECONDS, caller=emergency_callback(call, line))
             if leg is not None:
                 return leg
         await asyncio.sleep(PAUSE_SECONDS)
@@ -70,7 +71,7 @@ async def emergency_test(call: Call) -> None:
     """933: say what an emergency call from this phone would tell, and reach nobody."""
     house = call.house
     await call.answer()
-    callback = house.clinic.dialing.emergency_callback or (house.clinic.lines[0].caller_id if house.clinic.lines else "")
+    callback = emergency_callback(call, house.clinic.lines[0].name if house.clinic.lines else "").number
     phone = house.clinic.phone(call.leg.extension or "")
     sound = house.prompts.phrase("emergency.test", callback=callback)
     if phone is not None and phone.location:

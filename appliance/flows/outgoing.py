@@ -6,6 +6,7 @@ import asyncio
 
 from appliance.config.schema import Destination
 from appliance.flows.call import Call
+from appliance.flows.callerid import presented
 from appliance.flows.conversation import talk
 from appliance.flows.ports import Answered, Cause, EarlyMedia, Ended, Leg, LegEvent, Party, Ringing
 from appliance.lines.choice import ways
@@ -43,10 +44,15 @@ async def number(call: Call, dialed: str) -> Destination | None:
     return back
 
 
-async def dial(call: Call, line: str, dialed: str, ring_seconds: float = RING_SECONDS) -> tuple[Leg | None, Cause]:
-    """Try one line: the answered leg, or ``None`` and why not. The caller hears ringing, or what the far end sends."""
-    house = call.house
-    leg = house.switch.seize(line, dialed, caller_id(call, line))
+async def dial(
+    call: Call, line: str, dialed: str, *, ring_seconds: float = RING_SECONDS, caller: Party | None = None
+) -> tuple[Leg | None, Cause]:
+    """Try one line: the answered leg, or ``None`` and why not. The caller hears ringing, or what the far end sends.
+
+    ``caller``: whom the called party sees, in place of what the line's rules say.
+    """
+    shown, headers = presented(call, line) if caller is None else (caller, {})
+    leg = call.house.switch.seize(line, dialed, shown, headers)
     answered = rang = False
     try:
         event = await _sign_of_life(leg)
@@ -87,9 +93,3 @@ def _progress(call: Call, leg: Leg, *, early: bool) -> None:
         call.leg.ringback()
     else:
         call.leg.ring()
-
-
-def caller_id(call: Call, line: str) -> Party:
-    """What the called party sees: the line's number, the clinic's name."""
-    rules = call.house.clinic.line(line)
-    return Party(rules.caller_id if rules is not None else "", call.house.clinic.clinic.name)

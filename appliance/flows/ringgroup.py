@@ -7,6 +7,7 @@ from functools import partial
 
 from appliance.config.schema import Destination
 from appliance.flows.call import Call
+from appliance.flows.callerid import presented
 from appliance.flows.conversation import talk
 from appliance.flows.extension import do_not_disturb
 from appliance.flows.ports import Leg, Shown
@@ -42,8 +43,5 @@ def _ring(call: Call, members: Sequence[str], shown: Shown) -> list[Leg]:
         if not member.startswith("+"):
             legs += house.switch.ring_phone(member, shown)
         elif lines := ways(house.switch.lines()):
-            line = house.clinic.line(lines[0])
-            # The provider lets the clinic's own number pass; the member sees that it is the clinic.
-            caller = shown.caller if line is None else type(shown.caller)(line.caller_id, house.clinic.clinic.name)
-            legs.append(house.switch.seize(lines[0], member, caller))
+            legs.append(house.switch.seize(lines[0], member, *presented(call, lines[0])))
     return legs

@@ -116,6 +116,7 @@ class Gate(pj.SipFront):  # type: ignore[misc]  # pjsua2 carries no types
             far = Party(identity.extension, party_of(request.header("From")).name)
             arrival = Arrival(request.header("Call-ID"), far, dialed, None, identity.extension)
         else:
+            self._switch.trunks[identity.name].heard()
             arrival = Arrival(request.header("Call-ID"), self._caller(request), dialed, identity.name, None)
         self._switch.expect(arrival)
         return False

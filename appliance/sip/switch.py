@@ -97,10 +97,10 @@ class LiveSwitch:
     def seize(self, line: str, number: str, caller: Party, headers: Mapping[str, str] | None = None) -> Leg:
         trunk = self.trunks[line]
         target = trunk.target(number)
-        local = name_addr(caller, trunk.settings.host)
+        identity = name_addr(caller, trunk.settings.host)
+        local = trunk.account_uri if trunk.settings.asserted else identity
         account = trunk.account if trunk.addresses else None
-        # Some providers read the caller from From, some from here (RFC 3325); they check it against the lines they know.
-        asserted = {"P-Asserted-Identity": local} if caller.number else {"Privacy": "id"}
+        asserted = {"P-Asserted-Identity": identity} if caller.number else {"Privacy": "id"}
         return self._call(account, target, local, {**asserted, **(headers or {})}, "", line=line, dialed=number)
 
     def lines(self) -> Sequence[LineState]:

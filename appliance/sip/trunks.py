@@ -7,6 +7,7 @@ addresses are remembered, so that calls go on while DNS is away.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Iterable
@@ -44,6 +45,8 @@ class TrunkSettings:
     capacity: int = 4
     srtp: str = "off"
     transport: Literal["udp", "tcp", "tls"] = "udp"
+    #: the provider wants the account in From and reads the caller from P-Asserted-Identity (RFC 3325)
+    asserted: bool = False
 
     @property
     def host(self) -> str:
@@ -72,6 +75,12 @@ class Trunk:
         self.last_status = 0
         self._engine = engine
         self._memory = memory
+        self._ask_now = asyncio.Event()
+
+    def heard(self) -> None:
+        """A call came from it: it lives. One thought dead is asked at once, not when its turn comes."""
+        if not self.answers:
+            self._ask_now.set()
 
     @property
     def up(self) -> bool:
@@ -93,6 +102,11 @@ class Trunk:
         """Request-URI of a number on this trunk: the name where the provider has one, for it is what it routes by."""
         suffix = "" if self.settings.transport == "udp" else f";transport={self.settings.transport}"
         return f"sip:{number}@{self.settings.server}{suffix}"
+
+    @property
+    def account_uri(self) -> str:
+        """The account at the provider, as From and To of its REGISTER."""
+        return f"sip:{self.settings.username or 'clinic'}@{self.settings.server}"
 
     @property
     def _literal(self) -> bool:
@@ -129,8 +143,7 @@ class Trunk:
     def open(self, on_call: Callable[[PjAccount, int], None]) -> None:
         """Create (or re-create, at another address) the account; registers when the trunk signs in."""
         settings = self.settings
-        user = settings.username or "clinic"
-        config = account_config(self._engine, f"sip:{user}@{settings.server}", settings.srtp)
+        config = account_config(self._engine, self.account_uri, settings.srtp)
         transport = "" if settings.transport == "udp" else f";transport={settings.transport}"
         if self.addresses and not self._literal:
             config.sipConfig.proxies.append(f"<sip:{self.addresses[0]}:{settings.port};lr;hide{transport}>")
@@ -143,7 +156,7 @@ class Trunk:
             config.regConfig.retryIntervalSec = 30
             config.regConfig.randomRetryIntervalSec = 10
             config.regConfig.dropCallsOnFail = False
-            config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", user, 0, settings.password))
+            config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", settings.username, 0, settings.password))
         if self.account is None:
             self.account = PjAccount(on_call, self._registration)
             self.account.create(config)
@@ -183,12 +196,19 @@ class Trunk:
             if was != self.answers:
                 log.warning("a trunk changed state", trunk=self.settings.name, answers=self.answers)
                 changed()
-            if misses == 0:
-                await asyncio.sleep(PROBE_SECONDS)
-            elif misses < MISSES:
-                await asyncio.sleep(DOUBT_SECONDS)
-            else:
-                await asyncio.sleep(BACK_OFF_SECONDS[min(misses - MISSES, len(BACK_OFF_SECONDS) - 1)])
+            self._ask_now.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_pause(misses)):
+                    await self._ask_now.wait()
+
+
+def _pause(misses: int) -> float:
+    """Seconds to the next question after so many answers were missing."""
+    if misses == 0:
+        return PROBE_SECONDS
+    if misses < MISSES:
+        return DOUBT_SECONDS
+    return BACK_OFF_SECONDS[min(misses - MISSES, len(BACK_OFF_SECONDS) - 1)]
 
 
 def sources(trunks: Iterable[Trunk]) -> dict[str, frozenset[str]]:

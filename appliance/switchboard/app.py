@@ -201,6 +201,7 @@ class Switchboard:
                 capacity=line.capacity,
                 srtp=line.srtp,
                 transport=line.transport,
+                asserted=line.identity == "asserted",
             )
             trunk = Trunk(settings, self._engine, self._records.memory)
             self._switch.trunks[line.name] = trunk

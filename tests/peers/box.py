@@ -98,6 +98,10 @@ class Box:
     def secret(self, extension: str) -> str:
         return Secrets(self.state / "secrets.json").phone(extension)
 
+    def set_trunk(self, line: str, password: str) -> None:
+        """Give the box the password of a line that signs in; before it starts."""
+        Secrets(self.state / "secrets.json").set_trunk(line, password)
+
     async def kill(self) -> None:
         """As a power cut does."""
         assert self.process is not None

@@ -74,12 +74,12 @@ async def softphones(box: Box, tmp_path: Path) -> AsyncIterator[MakePhones]:
     """Makes softphone processes at the box's address; ended after the test."""
     made: list[Phones] = []
 
-    async def make(port: int, codecs: str = "PCMU,PCMA,G722,opus") -> Phones:
+    async def make(port: int, codecs: str = "PCMU,PCMA,G722,opus", address: str = "") -> Phones:
         phones = Phones()
-        phones.recordings = tmp_path / f"heard-{port}"
+        phones.recordings = tmp_path / f"heard-{len(made)}"
         phones.recordings.mkdir()
         made.append(phones)
-        await phones.start(box.address, port, 30000 + 4000 * len(made), codecs)
+        await phones.start(address or box.address, port, 30000 + 4000 * len(made), codecs)
         return phones
 
     yield make
@@ -88,10 +88,11 @@ async def softphones(box: Box, tmp_path: Path) -> AsyncIterator[MakePhones]:
 
 
 @pytest.fixture
-async def provider(softphones: MakePhones) -> Phones:
+async def provider(box: Box, softphones: MakePhones) -> Phones:
     """The provider's end of the trunk: patients call through it, outside calls arrive there."""
     phones = await softphones(5090)
     await phones.account("trunk", mark=PATIENT)
+    await box.until(lambda status: status["lines"][0]["up"], 30)
     return phones
 
 
