@@ -7,6 +7,7 @@ in the cache yet; a second start finds everything there.
 from __future__ import annotations
 
 import asyncio
+import difflib
 import hashlib
 import json
 import sys
@@ -24,8 +25,9 @@ log = structlog.get_logger("prompts")
 #: where Debian's asterisk-core-sounds-en-wav puts its recordings (the shorter `en` is a link that other packages make)
 RECORDINGS = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 #: changes when the rendering does: old files are then not used any more
-VOICE = "hibari-heart-3"
+VOICE = "hibari-heart-4"
 MUSIC = "music-3"
+COPY = "copy-2"
 
 Progress = Callable[[int, int, str], None]
 
@@ -95,10 +97,11 @@ class Library:
         if jobs:
             await self._render(jobs, progress)
         for text in wanted:
-            self._sounds[self._name(text)] = Sound(text, seconds_of(self._file(text)), (self._file(text),))
+            if (file := self._file(text)).exists():
+                self._sounds[self._name(text)] = Sound(text, seconds_of(file), (file,))
         for piece in all_pieces():
-            if (recorded := self._recorded(piece)).exists():
-                self._sounds[piece.recording] = Sound(piece.text, seconds_of(recorded), (recorded,))
+            if (recorded := self._recorded(piece)).exists() and (copy := self._own(recorded)) is not None:
+                self._sounds[piece.recording] = Sound(piece.text, seconds_of(copy), (copy,))
         missing = [piece.recording for piece in all_pieces() if piece.recording and piece.recording not in self._sounds]
         if missing:
             self.faults.append(
@@ -126,26 +129,32 @@ class Library:
 
     def _converted(self, source: Path) -> Path:
         stat = source.stat()
-        digest = hashlib.sha256(f"{source}\0{stat.st_mtime_ns}\0{stat.st_size}".encode()).hexdigest()[:24]
+        digest = hashlib.sha256(f"{COPY}\0{source}\0{stat.st_mtime_ns}\0{stat.st_size}".encode()).hexdigest()[:24]
         return self._cache / f"own-{digest}.wav"
 
     def _conversions(self) -> list[dict[str, str]]:
-        if self._overrides is None or not self._overrides.is_dir():
-            return []
-        return [
-            {"convert": str(source), "path": str(copy)}
-            for source in sorted(self._overrides.rglob("*.wav"))
-            if not (copy := self._converted(source)).exists()
-        ]
+        """Recordings, and files of the practice's own, that have no copy in the house format yet."""
+        speech = [recorded for piece in all_pieces() if (recorded := self._recorded(piece)).exists()]
+        tunes: list[Path] = []
+        if self._overrides is not None and self._overrides.is_dir():
+            tunes = [path for path in self._overrides.glob("music/*/*.wav") if path.is_file()]
+            speech += [path for path in self._overrides.glob("*.wav") if path.is_file()]
+        jobs = [("speech", path) for path in sorted(speech)] + [("tune", path) for path in sorted(tunes)]
+        return [{kind: str(path), "path": str(copy)} for kind, path in jobs if not (copy := self._converted(path)).exists()]
 
     def _replace_phrases(self) -> None:
         """``queue.thanks.wav`` in the overrides folder replaces the phrase of that key."""
         self._phrases.clear()
         if self._overrides is None:
             return
+        for path in sorted(self._overrides.glob("*.wav")):
+            if path.stem not in PHRASES:
+                near = difflib.get_close_matches(path.stem, PHRASES, n=1)
+                hint = f"did you mean {near[0]}.wav?" if near else "the README lists them"
+                self.faults.append(f"{path.name}: there is no phrase of this name; {hint}")
         for key, parts in PHRASES.items():
             source = self._overrides / f"{key}.wav"
-            if source.exists() and (copy := self._own(source)) is not None:
+            if source.is_file() and (copy := self._own(source)) is not None:
                 words = " ".join(part.text for part in parts if isinstance(part, Piece))
                 self._phrases[key] = Sound(words, seconds_of(copy), (copy,))
 
