@@ -16,6 +16,8 @@ from appliance.sip.message import Address, BadMessage, Request, Uri
 from appliance.sip.party import clean
 
 SHORTEST, USUAL, LONGEST = 60, 300, 3600
+#: PJSIP closes a phone's connection after 600 quiet seconds, and we cannot call it back: it is to register before
+LONGEST_CONNECTED = 540
 #: proxies between a phone and the box, and the length of one's address
 MOST_PROXIES, LONGEST_PROXY = 4, 200
 #: PJSIP takes addresses of 1024 characters, with the route written into them
@@ -185,7 +187,7 @@ class Registrar:
             route=path,
             source=request.source,
             transport=transport,
-            expires=now + min(seconds, LONGEST),
+            expires=now + min(seconds, LONGEST if transport == "udp" else LONGEST_CONNECTED),
             call_id=call_id,
             cseq=cseq,
             agent=clean(request.header("User-Agent")),

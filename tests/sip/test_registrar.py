@@ -77,6 +77,12 @@ def test_a_very_long_expiry_is_shortened(desk: Desk) -> None:
     assert contacts(register(desk, CONTACT, Expires="4294967295")) == {"sip:101@10.0.0.9:5060": 3600}
 
 
+@pytest.mark.parametrize("transport", ["TCP", "TLS"])
+def test_on_a_connection_a_phone_is_back_before_pjsip_closes_it(desk: Desk, transport: str) -> None:
+    """PJSIP closes a connection after ten quiet minutes: a phone that came back after an hour would not ring till then."""
+    assert contacts(register(desk, CONTACT, Expires="3600", transport=transport)) == {"sip:101@10.0.0.9:5060": 540}
+
+
 def test_too_short_is_refused_and_changes_nothing(desk: Desk) -> None:
     answer = register(desk, "<sip:a@10.0.0.9>, <sip:b@10.0.0.9>;expires=5")
     assert (answer.code, ("Min-Expires", "60") in answer.headers) == (423, True)
