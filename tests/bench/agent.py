@@ -13,6 +13,7 @@ import re
 import secrets
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,9 +22,29 @@ SO_TIMESTAMPNS = 35
 SO_RXQ_OVFL = 40
 T1 = 0.5
 REPEATS = 4
-_CONTROL = socket.CMSG_SPACE(16) + socket.CMSG_SPACE(4)
+CONTROL_BYTES = socket.CMSG_SPACE(16) + socket.CMSG_SPACE(4)
 
 Address = tuple[str, int]
+
+
+Control = list[tuple[int, int, bytes]]
+
+
+def stamped(sock: socket.socket) -> None:
+    """Let the kernel tell when each packet arrived, and how many it had to drop."""
+    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    sock.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
+
+
+def arrival(control: Control) -> int:
+    """When the kernel took the packet in: epoch nanoseconds."""
+    seconds, nanoseconds = next(struct.unpack("qq", value[:16]) for _, kind, value in control if kind == SO_TIMESTAMPNS)
+    return int(seconds * 1_000_000_000 + nanoseconds)
+
+
+def lost(control: Control) -> int:
+    """Packets dropped at this socket so far."""
+    return next((int.from_bytes(value[:4], sys.byteorder) for _, kind, value in control if kind == SO_RXQ_OVFL), 0)
 
 
 class CallFailed(Exception):
@@ -111,8 +132,7 @@ class Agent:
         self._branch = f"z9hG4bK{secrets.token_hex(4)}"
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
+        stamped(self._socket)
         self._socket.setblocking(False)
         self._socket.bind((address, port))
         self._loop = asyncio.get_running_loop()
@@ -220,8 +240,9 @@ class Agent:
 
     def _sdp(self, port: int) -> str:
         return (
-            f"v=0\r\no=- 1 1 IN IP4 {self.address}\r\ns=-\r\nc=IN IP4 {self.address}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0 101\r\n"
-            "a=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:20\r\na=sendrecv\r\n"
+            f"v=0\r\no=- 1 1 IN IP4 {self.address}\r\ns=-\r\nc=IN IP4 {self.address}\r\nt=0 0\r\n"
+            f"m=audio {port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
+            "a=fmtp:101 0-16\r\na=ptime:20\r\na=sendrecv\r\n"
         )
 
     # --- hearing ---
@@ -229,18 +250,12 @@ class Agent:
     def _readable(self) -> None:
         for _ in range(64):
             try:
-                data, control, _flags, source = self._socket.recvmsg(65535, _CONTROL)
+                data, control, _flags, source = self._socket.recvmsg(65535, CONTROL_BYTES)
             except BlockingIOError:
                 return
-            at = time.time_ns()
-            for _level, kind, value in control:
-                if kind == SO_TIMESTAMPNS:
-                    seconds, nanoseconds = struct.unpack("qq", value[:16])
-                    at = seconds * 1_000_000_000 + nanoseconds
-                elif kind == SO_RXQ_OVFL:
-                    self.overruns = struct.unpack("I", value[:4])[0]
+            self.overruns = max(self.overruns, lost(control))
             if data.strip():
-                message = Message.parse(data, source, at)
+                message = Message.parse(data, source, arrival(control))
                 if message.status:
                     self._answered(message)
                 else:

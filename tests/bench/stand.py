@@ -158,6 +158,18 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def stolen_share(before: tuple[int, int]) -> float:
+    """The part of the machine's time since ``before`` (:func:`machine_ticks`) that its host gave to others."""
+    stolen, all_ = machine_ticks()
+    return (stolen - before[0]) / max(1, all_ - before[1])
+
+
+def machine_ticks() -> tuple[int, int]:
+    """Stolen and all ticks of the machine's processors."""
+    ticks = [int(field) for field in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
+    return ticks[7], sum(ticks)
+
+
 def rss_megabytes(pid: int) -> float:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
