@@ -4,7 +4,8 @@ The wait is played through a number of times: each agent at work ends the call t
 free agent or gives up, until it is this caller's turn. How long a call takes is drawn from those this queue has lately had,
 for a call under way only from those that were longer than it is already; how soon callers give up was seen as well. Of the
 outcomes the one is told that four of five stay below. What a play cannot know (agents who pause, somebody ill) is learned from
-what was told and what came: ``scale`` is moved so that one figure in five is too low.
+what was told and what came: a scale is moved so that one figure in five is too low. The first figure and those told later
+have one each: who hears a later one has waited longer than most.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ class Estimator:
     hours: dict[int, _Mean] = field(default_factory=dict)
     given_up: float = 0.0
     waiting: float = 0.0
-    scale: float = 1.0
+    first_scale: float = 1.0
+    later_scale: float = 1.0
 
     # --- what is learned ---
 
@@ -78,10 +80,14 @@ class Estimator:
         self.given_up = self.given_up * keep + gave_up
         self.waiting = self.waiting * keep + seconds
 
-    def waited(self, told_minutes: int, seconds: float, weight: float = 1.0) -> None:
+    def waited(self, told_minutes: int, seconds: float, *, first: bool = True, weight: float = 1.0) -> None:
         """What came of a figure: the caller was answered ``seconds`` after they heard it, or gave up later than told."""
         step = 1 - MISSES if seconds > told_minutes * 60 else -MISSES
-        self.scale = min(SCALES[1], max(SCALES[0], self.scale * math.exp(LEARN * weight * step)))
+        moved = min(SCALES[1], max(SCALES[0], self._scale(first) * math.exp(LEARN * weight * step)))
+        if first:
+            self.first_scale = moved
+        else:
+            self.later_scale = moved
 
     @property
     def sure(self) -> bool:
@@ -90,17 +96,20 @@ class Estimator:
 
     # --- what is told ---
 
-    def seconds(self, position: int, staff: Staff, hour: int) -> float:
+    def seconds(self, position: int, staff: Staff, hour: int, *, first: bool = True) -> float:
         """The bound to tell a caller at ``position`` (1 is next) while this ``staff`` is at work."""
         # The same dice each time: a figure changes because the line does.
         dice = random.Random(position)
         talks = self._talks(hour)
         waits = sorted(self._play(position, staff, talks, dice) for _ in range(PLAYS))
-        return self.scale * waits[math.ceil((1 - MISSES) * PLAYS) - 1]
+        return self._scale(first) * waits[math.ceil((1 - MISSES) * PLAYS) - 1]
 
-    def minutes(self, position: int, staff: Staff, hour: int) -> int:
+    def minutes(self, position: int, staff: Staff, hour: int, *, first: bool = True) -> int:
         """The bound in whole minutes as it is spoken, at least 1."""
-        return max(1, math.ceil(self.seconds(position, staff, hour) / 60))
+        return max(1, math.ceil(self.seconds(position, staff, hour, first=first) / 60))
+
+    def _scale(self, first: bool) -> float:
+        return self.first_scale if first else self.later_scale
 
     def _play(self, position: int, staff: Staff, talks: list[float], dice: random.Random) -> float:
         """One way it may go: seconds until this caller is served."""
@@ -129,7 +138,7 @@ class Estimator:
             "hours": {str(hour): [round(m.weight, 1), round(m.mean, 1)] for hour, m in self.hours.items()},
             "given_up": round(self.given_up, 3),
             "waiting": round(self.waiting, 1),
-            "scale": round(self.scale, 4),
+            "scales": [round(self.first_scale, 4), round(self.later_scale, 4)],
         }
 
     @classmethod
@@ -142,16 +151,17 @@ class Estimator:
                 {int(hour): _Mean(*map(float, kept)) for hour, kept in value["hours"].items()},
                 float(value["given_up"]),
                 float(value["waiting"]),
-                float(value["scale"]),
+                *map(float, value["scales"]),
             )
         except (AssertionError, AttributeError, KeyError, TypeError, ValueError):
             return cls()
         return found if found._sound() else cls()
 
     def _sound(self) -> bool:
-        figures = [*self.talks, self.given_up, self.waiting, self.scale, *(m.weight for m in self.hours.values())]
+        figures = [*self.talks, self.given_up, self.waiting, *(m.weight for m in self.hours.values())]
         figures += [m.mean for m in self.hours.values()]
-        return all(math.isfinite(f) and f >= 0 for f in figures) and SCALES[0] <= self.scale <= SCALES[1]
+        scales = (self.first_scale, self.later_scale)
+        return all(math.isfinite(f) and f >= 0 for f in figures) and all(SCALES[0] <= s <= SCALES[1] for s in scales)
 
 
 def _rest(elapsed: float, talks: list[float], dice: random.Random) -> float:

@@ -189,18 +189,18 @@ class Waiting:
         free = len(self._house.agents.free(self.rules.agents)) + len(self._offers)
         if position == 0 or position <= free:
             return None
-        return max(
-            SHORTEST_TOLD, self.estimator.minutes(position, self._house.agents.staff(self.rules.agents), self._house.now().hour)
-        )
+        staff, hour = self._house.agents.staff(self.rules.agents), self._house.now().hour
+        return max(SHORTEST_TOLD, self.estimator.minutes(position, staff, hour, first=not entry.told))
 
     def learned(self, entry: Entry, *, gave_up: bool) -> None:
         """The caller has left the line: compare what they were told with what came."""
         now = self._now()
         self.estimator.left(now - entry.since, gave_up=gave_up)
         for i, (at, minutes) in enumerate(entry.told):
-            # One who gives up before the time is over tells nothing about the figure. The first one counts like all others.
+            # One who gives up before the time is over tells nothing about the figure. Each caller's later ones count as one.
             if not gave_up or now - at > minutes * 60:
-                self.estimator.waited(minutes, now - at, 1.0 if i == 0 else 1.0 / (len(entry.told) - 1))
+                weight = 1.0 / max(1, len(entry.told) - 1) if i else 1.0
+                self.estimator.waited(minutes, now - at, first=i == 0, weight=weight)
 
     def handled(self, seconds: float) -> None:
         self.estimator.handled(seconds, self._house.now().hour)
