@@ -285,7 +285,7 @@ def test_music_of_the_practices_own_is_soft(voice: Library, cache: Path, tmp_pat
     assert library.music()["default"] == voice.music()["default"]
 
 
-# --- the meters themselves -----------------------------------------------------------------------------------------------------
+# --- the meters themselves --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rate", [6000, 8000, 11025, 16000, 22050, 24000, 44100, 48000, 96000])
