@@ -18,14 +18,14 @@ import sdnotify
 import structlog
 
 from appliance.config.dialing import e164, emergency
-from appliance.config.problem import ConfigFaults
+from appliance.config.problem import ConfigFaults, Problem
 from appliance.config.schema import Clinic
 from appliance.config.secrets import Secrets
 from appliance.config.store import Store
 from appliance.flows.house import House
 from appliance.flows.ports import Direction, Leg
 from appliance.flows.reception import Reception
-from appliance.prompts.library import Library, Progress, silent_progress
+from appliance.prompts.library import Library, Progress, VoiceError, silent_progress
 from appliance.records.store import Records
 from appliance.sip.audio import Studio
 from appliance.sip.engine import Engine, EngineSettings, faults
@@ -252,8 +252,13 @@ class Switchboard:
         else:
             note = ""
         library = Library(self._places.cache, self._places.sounds)
-        await library.prepare(_texts(clinic))
-        self._secrets.ensure(phone.extension for phone in clinic.phones)
+        try:
+            await library.prepare(_texts(clinic))
+            self._secrets.ensure(phone.extension for phone in clinic.phones)
+        except (VoiceError, OSError) as error:
+            self._store.faults = (Problem(str(self._places.config), f"it could not be put to use: {error}", "reload it again"),)
+            log.error("nothing was changed", why=str(error))
+            return {"ok": False, "problems": [problem.to_json() for problem in self._store.faults]}
         self.clinic, self._library = clinic, library
         self._clock.zone = clinic.zone
         self._front.reload(_phone_rules(clinic))
