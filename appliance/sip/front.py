@@ -118,6 +118,9 @@ class Front:
         self._trunks = {address: name for name, addresses in trunks.items() for address in addresses}
         self.guard.trusted = frozenset(address.rsplit(":", 1)[0] for address in self._trunks)
 
+    def is_extension(self, number: str) -> bool:
+        return number in self._phones
+
     def bindings(self, extension: str) -> list[Binding]:
         return self.registrar.bindings(extension)
 

@@ -131,11 +131,15 @@ class Gate(pj.SipFront):  # type: ignore[misc]  # pjsua2 carries no types
         return dialed
 
     def _caller(self, request: Request) -> Party:
-        """Who calls, as the trunk tells: the asserted identity before From (RFC 3325), unless privacy is asked for."""
+        """Who calls, as the trunk tells: the asserted identity before From (RFC 3325), unless privacy is asked for.
+
+        Nobody outside passes for a phone of the house: its number and its name are not for them.
+        """
         if "id" in request.header("Privacy"):
             return Party()
         party = party_of(request.header("P-Asserted-Identity") or request.header("From"))
-        return Party(self._number(party.number), party.name if party.name != party.number else "")
+        number = "" if self._front.is_extension(party.number) else self._number(party.number)
+        return Party(number, party.name if party.name != party.number else "")
 
     def _refer(self, rdata: Any, request: Request) -> None:
         """RFC 3515 in a call's own dialog: blind, or attended with Replaces (RFC 3891)."""

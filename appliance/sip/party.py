@@ -55,4 +55,5 @@ def party_of(header: str) -> Party:
     number = user_of(address.uri)
     if number.lower() in _WITHHELD:
         return Party()
-    return Party(number, clean(address.name))
+    # Without quotes and backslashes it can be quoted again as it is.
+    return Party(number, clean(address.name.replace('"', "'").replace("\\", "")))

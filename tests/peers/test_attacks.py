@@ -169,12 +169,14 @@ async def test_a_hostile_caller_still_rings_the_front_desk(box: Box, desk: Phone
         "<tel:+12175559001>;tag=1",
         '"' + "x" * 900 + '" <sip:' + "9" * 300 + "@203.0.113.5>;tag=1",
         '"Anuj Tiwari" <sip:anonymous@anonymous.invalid>;tag=1',
+        "<sip:130@203.0.113.5>;tag=1",
     ]
     for sender in senders:
         call = Dialog(trunk, f"sip:+12175550100@{box.address}")
         call.local = sender
         phone = await answered_at_the_desk(call, desk)
         assert re.fullmatch(r'"[^"\x00-\x1f]+" <sip:[0-9A-Za-z+-]+@clinic\.local>', phone.by)
+        assert "Williams" not in phone.by, "nobody outside passes for the phone of the house whose number they send"
         assert (await call.bye()).code == 200
         await phone.reaches("ended")
         await box.until(lambda status: status["calls"] == [])

@@ -140,5 +140,6 @@ def test_who_calls(header: str, party: Party) -> None:
 def test_a_party_can_be_written_into_a_header(text: str) -> None:
     party = party_of(text)
     assert not set(party.number) & set('<>"@;?&% \r\n\x00')
+    assert not set(party.name) & set('"\\')
     assert party.name.isprintable() or not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for c in party.name)
     assert len(party.number) <= 64 and len(party.name) <= 80
