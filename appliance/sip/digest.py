@@ -14,7 +14,7 @@ import hmac
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from appliance.sip.message import BadMessage, Request, Uri, auth_params
 
@@ -48,13 +48,15 @@ class Digest:
         #: by nonce, in the order of their first use: when that was, and the counts seen
         self._used: OrderedDict[str, tuple[float, set[str]]] = OrderedDict()
 
-    def challenge(self, address: str, *, stale: bool = False) -> tuple[tuple[str, str], ...]:
-        """Two WWW-Authenticate headers for whoever is at ``address``, the stronger first (RFC 8760 section 2.4)."""
+    def challenge(
+        self, address: str, algorithms: Sequence[str] = ("SHA-256", "MD5"), *, stale: bool = False
+    ) -> tuple[tuple[str, str], ...]:
+        """A WWW-Authenticate header for each algorithm, for whoever is at ``address`` (RFC 8760 section 2.4)."""
         nonce = self._nonce(address)
         tail = ', stale=true, qop="auth"' if stale else ', qop="auth"'
         return tuple(
             ("WWW-Authenticate", f'Digest realm="{self.realm}", nonce="{nonce}", algorithm={algorithm}{tail}')
-            for algorithm in ("SHA-256", "MD5")
+            for algorithm in algorithms
         )
 
     def check(self, request: Request) -> tuple[Verdict, str]:

@@ -15,6 +15,8 @@ from appliance.sip.dialoginfo import Presence
 from appliance.sip.digest import Digest, Verdict
 from appliance.sip.guard import SCANNERS, Guard, Limits
 from appliance.sip.message import Address, BadMessage, Request, Uri
+from appliance.sip.offers import Offers
+from appliance.sip.party import party_of
 from appliance.sip.registrar import Binding, Refused, Registrar
 from appliance.sip.subscriptions import EVENTS, OutgoingNotify, Subscription, Subscriptions
 
@@ -104,6 +106,7 @@ class Front:
         self.guard = Guard(limits or Limits(), now, on_ban, self.registrar.is_home)
         self.digest = Digest(domain, self._secret_of, now)
         self.subscriptions = Subscriptions(domain, contact, now, send)
+        self._offers = Offers(memory)
         self._after: list[Subscription] = []
 
     # --- configuration ---
@@ -179,16 +182,21 @@ class Front:
             return Answer(489 if method == "PUBLISH" else 405, headers=(("Allow", ALLOW),))
         verdict, extension = self.digest.check(request)
         if verdict is Verdict.NONE or verdict is Verdict.STALE:
-            return Answer(401, headers=self.digest.challenge(request.address, stale=verdict is Verdict.STALE))
+            return self._challenge(request, stale=verdict is Verdict.STALE)
         if self.guard.shut_out(request.address, extension):
             return Drop("a user name that was guessed at")
         if verdict is Verdict.WRONG:
             self.guard.failed(request.address, extension)
-            return Answer(401, headers=self.digest.challenge(request.address))
+            return self._challenge(request)
         self.guard.succeeded(request.address, extension)
+        self._offers.answered(request.address, extension)
         if request.user("From") != extension:
             return Answer(403, reason="The From address is not the phone that signed in")
         return self._authenticated(method, extension, request)
+
+    def _challenge(self, request: Request, *, stale: bool = False) -> Answer:
+        algorithms = self._offers.to(request.address, party_of(request.header("From")).number)
+        return Answer(401, headers=self.digest.challenge(request.address, algorithms, stale=stale))
 
     def _trunk(self, request: Request) -> str | None:
         return self._trunks.get(request.source) or self._trunks.get(request.address)
