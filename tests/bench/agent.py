@@ -213,6 +213,8 @@ class Agent:
                 if not asked.heard:
                     self.repeats += 1
                     self._socket.sendto(data, self.box)
+            if method == "INVITE":
+                self._socket.sendto(_cancel(data), self.box)
             raise CallFailed(f"{method} {uri}: no final answer")
         finally:
             del self._asked[key]
@@ -307,6 +309,15 @@ class Agent:
         extra = f"Contact: <sip:phone@{self.address}:{self.port}>\r\nContent-Type: application/sdp\r\n"
         dialog.last_answer = self._answer(request, "200 OK", tag, extra, self._sdp(dialog.media))
         self.on_call(dialog)
+
+
+def _cancel(invite: bytes) -> bytes:
+    """RFC 3261 section 9.1: the INVITE's own branch and number."""
+    head = invite.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    kept = [line for line in head[1:] if line.split(b":")[0] in {b"Via", b"Max-Forwards", b"From", b"To", b"Call-ID"}]
+    number = next(line for line in head if line.startswith(b"CSeq: ")).split()[1]
+    start = head[0].replace(b"INVITE", b"CANCEL", 1)
+    return b"\r\n".join([start, *kept, b"CSeq: " + number + b" CANCEL", b"Content-Length: 0", b"", b""])
 
 
 def _md5(text: str) -> str:

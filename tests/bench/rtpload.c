@@ -10,8 +10,8 @@
  * A frame is 32 groups of 5 equal samples, +A or -A: 16 bits frame number, 9 bits leg, 7 bits of a sum over both. So a far end
  * may decode, mix, re-frame and renumber the packets as it likes: which frames arrive is read from the sound alone.
  *
- * Prints one JSON object: what was sent and heard, delays (send call to arrival in the kernel) in microseconds, and whether this
- * program itself was late or overrun. One thread: a turn each millisecond sends what is due; every fourth one reads.
+ * Prints one JSON object: what was sent and heard, delays (send call to arrival in the kernel) in microseconds, and whether
+ * this program was late or overrun itself. One thread: a turn each millisecond sends what is due; every fourth one reads.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -213,7 +213,8 @@ static void send_packet(int64_t k, int64_t late, int64_t drop) {
     speak(packet + HEADER, number, leg);
     out_data[batch_size] = (struct iovec){packet, PACKET};
     out[batch_size].msg_hdr = (struct msghdr){
-        .msg_name = &legs[leg].remote, .msg_namelen = sizeof legs[leg].remote, .msg_iov = &out_data[batch_size], .msg_iovlen = 1};
+        .msg_name = &legs[leg].remote, .msg_namelen = sizeof legs[leg].remote,
+        .msg_iov = &out_data[batch_size], .msg_iovlen = 1};
     batch_leg[batch_size] = leg;
     batch_number[batch_size++] = number;
 }
@@ -339,7 +340,8 @@ static void report(void) {
     }
     for (int i = 0; i < port_count; ++i) overruns += ports[i].overruns;
     printf("{\"legs\": %d, \"wanted\": %ld, \"heard\": %ld, \"missing\": %ld, \"missing_late\": %ld, \"repeated\": %ld, "
-           "\"disordered\": %ld, \"damaged\": %ld, \"silent\": %ld, \"foreign\": %ld, \"strangers\": %ld, \"packets_lost\": %ld,\n",
+           "\"disordered\": %ld, \"damaged\": %ld, \"silent\": %ld, \"foreign\": %ld, \"strangers\": %ld, "
+           "\"packets_lost\": %ld,\n",
            leg_count, wanted, total.heard, missing, missing_late, total.repeated, total.disordered, total.damaged, total.silent,
            total.foreign, total.strangers, total.packets_lost);
     int shift = 0;

@@ -93,6 +93,7 @@ class Stand:
         try:
             outside = await self.provider.call(number(n), caller)
             if not rang.done():
+                await self.provider.hang_up(outside)
                 raise CallFailed("answered, but no phone rang")
             return Pair(outside, rang.result())
         finally:
