@@ -7,6 +7,7 @@ import asyncio
 import getpass
 import json
 import logging
+import re
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -122,6 +123,10 @@ async def _switchboard(options: argparse.Namespace) -> int:
         return EX_CONFIG
     if options.seconds:
         asyncio.get_running_loop().call_later(options.seconds, board.end)
+    if not options.quiet:
+        sip = board.clinic.sip
+        print(f"{board.clinic.clinic.name}: ready for calls on {sip.bind}:{sip.port}. Ctrl-C ends it.", file=sys.stderr)
+        print("A softphone signs in with what 'clinicpbx phone 101' prints.", file=sys.stderr)
     status = await board.run()
     await board.stop()
     return status
@@ -143,7 +148,9 @@ def _status(options: argparse.Namespace) -> int:
     console = Console(record=options.svg is not None, width=130 if options.svg is not None else None)
     console.print(draw(status))
     if options.svg is not None:
-        console.save_svg(str(options.svg), title=str(status["clinic"]))
+        picture = console.export_svg(title=str(status["clinic"]))
+        # rich asks a server for its font; a monospaced one of the viewer's own does as well
+        options.svg.write_text(re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL))
     return 0
 
 
