@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from appliance.config.dialing import IN_CALL, Kind
 from appliance.config.schema import Destination
 from appliance.flows.call import Call
+from appliance.flows.consultation import consult
 from appliance.flows.handover import give_away, rejoin
-from appliance.flows.ports import Cause, Digit, Ended, Held, Leg, LegEvent, Party, Referred, Resumed, Shown
+from appliance.flows.ports import Cause, Digit, Ended, Held, Leg, LegEvent, Referred, Resumed, Shown
 from appliance.flows.ringing import Ringing
 
 #: after ``*`` the second key of a feature must come within this time
@@ -66,9 +67,9 @@ class Conversation:
         task = asyncio.current_task()
         self.call.leg.served_by(None)
         for leg in self.parties:
-            self._read(leg)
+            self.read(leg)
         try:
-            self._connect()
+            self.connect()
             target = await self._follow()
         finally:
             for reader in self._readers.values():
@@ -85,11 +86,19 @@ class Conversation:
 
     def surrender(self, leg: Leg) -> None:
         """Another call takes this leg over; what is left here ends."""
-        self._leave(leg)
+        self.leave(leg)
         leg.served_by(None)
         if leg is self.call.leg:
             self.call.let_go()
+        self.over()
+
+    def over(self) -> None:
+        """There is nothing left to do here."""
         self._inbox.put_nowait(Note("over"))
+
+    def again(self, leg: Leg, event: LegEvent) -> None:
+        """Let an event that was taken early be acted upon in its turn."""
+        self._inbox.put_nowait((leg, event))
 
     def peers(self, leg: Leg) -> list[Leg]:
         return [other for other in self.parties if other is not leg]
@@ -110,10 +119,10 @@ class Conversation:
             if leg not in self.parties:
                 continue
             if isinstance(event, Ended):
-                self._leave(leg)
+                self.leave(leg)
                 if len(self.parties) < 2:
                     return None
-                self._connect()
+                self.connect()
             elif self._features and isinstance(event, Referred):
                 if (target := self._transfer(leg, event)) is not None:
                     return target
@@ -122,7 +131,7 @@ class Conversation:
             elif isinstance(event, Digit) and (target := await self._digit(leg, event.key)) is not None:
                 return target
 
-    async def _event(self) -> tuple[Leg, LegEvent]:
+    async def event(self) -> tuple[Leg, LegEvent]:
         """The next event of a leg, while keys are taken: notes of other matters come again later."""
         notes: list[Note] = []
         try:
@@ -133,7 +142,7 @@ class Conversation:
             for note in notes:
                 self._inbox.put_nowait(note)
 
-    def _read(self, leg: Leg) -> None:
+    def read(self, leg: Leg) -> None:
         self.house.talks[leg.id] = self
         self._readers[leg] = asyncio.create_task(self._reader(leg))
 
@@ -144,7 +153,7 @@ class Conversation:
             if isinstance(event, Ended):
                 return
 
-    def _leave(self, leg: Leg) -> None:
+    def leave(self, leg: Leg) -> None:
         if leg in self.parties:
             self.parties.remove(leg)
         self.house.talks.pop(leg.id, None)
@@ -152,7 +161,7 @@ class Conversation:
             reader.cancel()
         self._stop_timer(leg)
 
-    def _connect(self) -> None:
+    def connect(self) -> None:
         self.house.switch.join(*self.parties)
 
     # --- hold (REQ-Q7: a held caller always comes back) ---
@@ -165,7 +174,7 @@ class Conversation:
             self._recalls.pop(leg, None)
             if recalling := self._recalling.pop(leg, None):
                 recalling.cancel()
-            self._connect()
+            self.connect()
             return
         others = self.peers(leg)
         if len(others) == 1:
@@ -193,11 +202,11 @@ class Conversation:
             self._recalling[leg] = self.house.adopt(self._recall(leg), "hold recall")
         elif note.what == "recalled" and note.answered is not None:
             self._recalling.pop(leg, None)
-            self._leave(leg)
+            self.leave(leg)
             leg.hang_up()
             self.parties.append(note.answered)
-            self._read(note.answered)
-            self._connect()
+            self.read(note.answered)
+            self.connect()
         elif note.what == "nobody" and leg.on_hold:
             if self._recalls.get(leg, 0) < RECALLS:
                 self._timer(leg)
@@ -236,7 +245,7 @@ class Conversation:
             case "blind transfer":
                 return await self._blind_by_keys(leg)
             case "attended transfer" | "conference":
-                return await self._consult(leg)
+                return await consult(self, leg)
             case "park":
                 return self._lead_on(leg, Destination("park", ""))
         self._relay(leg, "*" + key)
@@ -251,17 +260,17 @@ class Conversation:
         for other in self.peers(leg):
             other.send_digits(keys)
 
-    async def _dialed(self, leg: Leg) -> str:
+    async def dialed(self, leg: Leg) -> str:
         """Digits a phone dials within the call, until ``#``, a pause, or an extension is complete."""
         digits = ""
         while True:
             try:
                 async with asyncio.timeout(DIAL_SECONDS):
-                    who, event = await self._event()
+                    who, event = await self.event()
             except TimeoutError:
                 return digits
             if isinstance(event, Ended):
-                self._inbox.put_nowait((who, event))
+                self.again(who, event)
                 return ""
             if who is leg and isinstance(event, Digit):
                 if event.key == "#":
@@ -272,7 +281,7 @@ class Conversation:
 
     # --- transfers ---
 
-    def _target(self, dialed: str) -> Destination | None:
+    def target_of(self, dialed: str) -> Destination | None:
         understood = self.house.understand(dialed)
         kinds = {Kind.EXTENSION: "extension", Kind.OUTSIDE: "number", Kind.PARK: "park"}
         kind = kinds.get(understood.kind)
@@ -284,10 +293,10 @@ class Conversation:
             return None
         others[0].music("default")
         await leg.play(self.house.prompts.phrase("transfer.to"))
-        target = self._target(await self._dialed(leg))
+        target = self.target_of(await self.dialed(leg))
         if target is None:
             await leg.play(self.house.prompts.phrase("transfer.failed"))
-            self._connect()
+            self.connect()
             return None
         return self._lead_on(leg, target)
 
@@ -300,7 +309,7 @@ class Conversation:
         consulted = wish.consulted
         if consulted is not None and (second := self.house.talks.get(consulted.id)) is not None and second is not self:
             return self._attended(leg, consulted, second)
-        target = self._target(consulted.dialed if consulted is not None else wish.target)
+        target = self.target_of(consulted.dialed if consulted is not None else wish.target)
         if target is None:
             leg.refer_result(Cause.NOT_FOUND)
             return None
@@ -319,18 +328,18 @@ class Conversation:
         leg.refer_result(Cause.NORMAL)
         second.surrender(theirs[0])
         consulted.hang_up()
-        self._leave(leg)
+        self.leave(leg)
         leg.hang_up()
         if mine is self.call.leg:
             self.house.agents.finished(leg.extension or "", 0.0)
             self.call.at(f"extension:{theirs[0].extension}" if theirs[0].extension else f"number:{theirs[0].dialed}")
             self.parties.append(theirs[0])
-            self._read(theirs[0])
-            self._connect()
+            self.read(theirs[0])
+            self.connect()
             return None
-        self._leave(mine)
+        self.leave(mine)
         rejoin(self.house, mine, theirs[0])
-        self._inbox.put_nowait(Note("over"))
+        self.over()
         return None
 
     def _lead_on(self, leg: Leg, target: Destination) -> Destination | None:
@@ -340,72 +349,13 @@ class Conversation:
             return None
         far = others[0]
         back = Destination("extension", leg.extension)
-        self._leave(leg)
+        self.leave(leg)
         leg.hang_up()
         if far is self.call.leg:
             self.call.fallback = back
             self.call.forwarded.clear()
             return target
-        self._leave(far)
+        self.leave(far)
         give_away(self.house, far, target, back)
-        self._inbox.put_nowait(Note("over"))
+        self.over()
         return None
-
-    async def _consult(self, leg: Leg) -> Destination | None:
-        """``*2`` and ``*3``: the far party waits while the phone speaks with a third; hanging up then connects the two,
-        ``*3`` makes it a conference, ``*2`` goes back."""
-        others = self.peers(leg)
-        if len(others) != 1:
-            return None
-        others[0].music("default")
-        await leg.play(self.house.prompts.phrase("transfer.to"))
-        target = self._target(await self._dialed(leg))
-        if target is None or target.kind != "extension":
-            await leg.play(self.house.prompts.phrase("transfer.failed"))
-            self._connect()
-            return None
-        leg.ringback()
-        shown = Shown(Party(leg.extension or "", ""), via="Consultation")
-        ringing = Ringing(self.house)
-        rung = await ringing.run(
-            [lambda: self.house.switch.ring_phone(target.name, shown)], self.house.clinic.phone_ring_seconds(target.name)
-        )
-        if rung.winner is None:
-            if leg.ended is not None:
-                self._leave(leg)
-                return self._after_consult(others[0], target)
-            await leg.play(self.house.prompts.phrase("transfer.failed"))
-            self._connect()
-            return None
-        await self._three(leg, others[0], rung.winner)
-        return None
-
-    def _after_consult(self, far: Leg, target: Destination) -> Destination | None:
-        """The phone hung up while the third still rang: a blind transfer after all."""
-        if far is self.call.leg:
-            return target
-        self._leave(far)
-        give_away(self.house, far, target, None)
-        self._inbox.put_nowait(Note("over"))
-        return None
-
-    async def _three(self, leg: Leg, far: Leg, third: Leg) -> None:
-        self.parties.append(third)
-        self._read(third)
-        if leg.ended is None:
-            self.house.switch.join(leg, third)
-            far.music("default")
-        star = False
-        while leg.ended is None and third.ended is None and far.ended is None:
-            who, event = await self._event()
-            if isinstance(event, Ended):
-                self._inbox.put_nowait((who, event))
-                break
-            if who is leg and isinstance(event, Digit):
-                if star and event.key == "3":
-                    break
-                if star and event.key == "2":
-                    third.hang_up()
-                    break
-                star = event.key == "*"
-        self._connect()
