@@ -33,6 +33,9 @@
 
 #define PJMEDIA_CONF_BACKEND          PJMEDIA_CONF_PARALLEL_BRIDGE_BACKEND
 #define PJMEDIA_CONF_USE_AGC          0
+/* Concealment holds every frame back by this much, lost or not. 2 ms instead of 5: what is made up for a lost frame gets
+   0.6 dB further from the original (speech, 2 and 10 % loss), every call gets 3 ms nearer. */
+#define PJMEDIA_WSOLA_DELAY_MSEC      2
 /* Debian strips libresample for its licence: the Speex resampler comes from libspeexdsp. */
 #define PJMEDIA_RESAMPLE_IMP          PJMEDIA_RESAMPLE_SPEEX
 #define PJMEDIA_HAS_VIDEO             0
