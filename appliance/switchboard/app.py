@@ -34,7 +34,6 @@ from appliance.sip.gate import Gate
 from appliance.sip.guard import Limits
 from appliance.sip.switch import LiveSwitch
 from appliance.sip.trunks import Trunk, TrunkSettings, sources
-from appliance.switchboard.certificate import ensure
 from appliance.switchboard.owned import Owned
 from appliance.switchboard.socket import application, serve
 
@@ -150,6 +149,8 @@ class Switchboard:
         if sip.tls_certificate and sip.tls_key:
             certificate, key = Path(sip.tls_certificate), Path(sip.tls_key)
         elif sip.tls_port:
+            from appliance.switchboard.certificate import ensure  # noqa: PLC0415 - cryptography takes 9 MB and 0.1 s
+
             certificate, key = ensure(self._places.tls, sip.domain, str(sip.bind))
         settings = EngineSettings(
             address=str(sip.bind),
