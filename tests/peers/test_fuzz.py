@@ -63,9 +63,13 @@ async def conversation(box: Box, desk: Phones, provider: Phones) -> None:
 
 
 async def back_to(box: Box, before: dict[str, int]) -> None:
-    """Wait until nothing is left of all calls and transactions: half-open ones take 32 s (RFC 3261, timers B, F and H)."""
+    """Wait until nothing is left of all calls and transactions.
+
+    An answer that nobody acknowledges is given up after 32 s (RFC 3261 section 13.3.1.4), the BYE that follows it after
+    another 32 s (timer F).
+    """
     idle = ("calls", "dialogs", "transactions", "kept", "conference_ports")
-    found = await box.until(lambda s: all(s["engine"][name] <= before[name] for name in idle) and s["calls"] == [], 50)
+    found = await box.until(lambda s: all(s["engine"][name] <= before[name] for name in idle) and s["calls"] == [], 75)
     after = found["engine"]
     assert after["faults"] == 0 == found["faults"]["count"], (after["last_fault"], found["faults"]["last"])
     assert found["promises"]["open"] == 0

@@ -16,7 +16,7 @@ from peers import rawrtp
 from peers.box import Box
 from peers.conftest import Patient, Strangers
 from peers.marks import FRONT_DESK, PATIENT, heard, sounding
-from peers.rawsip import DOMAIN, Dialog, Message, challenge, elsewhere, sdp
+from peers.rawsip import DOMAIN, Dialog, Message, Peer, challenge, elsewhere, sdp
 from sip.parts import credentials
 
 from appliance.simulation.phones import Phones
@@ -194,11 +194,9 @@ def test_the_meter_finds_a_lost_frame(tmp_path: Path, lost: int | None) -> None:
     assert rawrtp.missing(rawrtp.numbers(path), 100) == ([] if lost is None else [lost])
 
 
-async def test_audio_goes_on_when_its_sequence_numbers_begin_anew(box: Box, desk: Phones, stranger: Strangers) -> None:
-    """RTP counts to 65535 and begins at 0 again (RFC 3550 section 5.1): nothing is lost there."""
-    await box.register(desk, "101")
-    trunk = await stranger(box, own=box.address, port=5090)
-    call = Dialog(trunk, f"sip:{MAIN}@{box.address}")
+async def lost_frames(trunk: Peer, desk: Phones, first: int, frames: int) -> list[int]:
+    """A call in which the caller sends numbered frames: the numbers that the front desk never heard."""
+    call = Dialog(trunk, f"sip:{MAIN}@{trunk.address}")
     answer = await call.invite(sdp(trunk.address, 42000))
     assert answer.code == 200
     await call.ask("INFO", body="Signal=1\r\nDuration=160\r\n", Content_Type="application/dtmf-relay")
@@ -206,11 +204,27 @@ async def test_audio_goes_on_when_its_sequence_numbers_begin_anew(box: Box, desk
     phone.answer()
     await phone.reaches("answered")
     port = int(re.findall(r"m=audio (\d+)", answer.body)[0])
-    before, after = 160, 160
-    await rawrtp.speak((trunk.address, 42000), (box.address, port), first=65536 - before, frames=before + after)
+    await rawrtp.speak((trunk.address, 42000), (trunk.address, port), first=first, frames=frames)
     assert (await call.bye()).code == 200
     await phone.reaches("ended")
     assert phone.record is not None
-    lost = rawrtp.missing(rawrtp.numbers(phone.record), before + after)
-    # a jitter buffer may trim the beginning until it knows the line
-    assert [number for number in lost if 60 <= number < before + after - 10] == []
+    return rawrtp.missing(rawrtp.numbers(phone.record), frames)
+
+
+async def test_audio_goes_on_when_its_sequence_numbers_begin_anew(box: Box, desk: Phones, stranger: Strangers) -> None:
+    """RTP counts to 65535 and begins at 0 again (RFC 3550 section 5.1): nothing is lost there.
+
+    A machine busy with other work may lose a frame anywhere, so there is a second and a third call; what were lost at the
+    turn would be lost in each.
+    """
+    await box.register(desk, "101")
+    trunk = await stranger(box, own=box.address, port=5090)
+    turn, lost = 120, []
+    for _ in range(3):
+        # a jitter buffer may trim the beginning until it knows the line, and at the end hanging up overtakes what is in it
+        frames = await lost_frames(trunk, desk, 65536 - turn, 2 * turn)
+        lost.append([number for number in frames if abs(number - turn) <= 60])
+        if not lost[-1]:
+            break
+    else:
+        pytest.fail(f"frame {turn} is the first after 65535; never heard in one call after another: {lost}")
