@@ -214,7 +214,7 @@ async def news(process: asyncio.subprocess.Process) -> dict[str, Any]:
     assert process.stdout is not None
     async with asyncio.timeout(60):
         line = await process.stdout.readline()
-    assert line, "the process ended"
+    assert line, f"the process ended with {await process.wait()}"
     return dict(json.loads(line))
 
 
@@ -235,13 +235,13 @@ async def test_all_that_was_confirmed_survives_a_kill(tmp_path: Path, lines: int
             positions[one["at"]] = one["position"]
         elif "kept" in one:
             kept.add(one["kept"])
-    assert kept
+    assert kept, f"nobody was kept in {len(told)} lines"
     records = opened(tmp_path)
     found = records.journal.interrupted
     missing = {id for id in promised if id not in kept and id not in found}
     # A keep may be on disk though its confirmation was never told; eight callers were under way at most.
-    assert len(missing) <= 8
-    assert all(not id_told_as_waiting(id, told) for id in missing)
+    assert len(missing) <= 8, f"{len(missing)} of {len(promised)} are not in the journal"
+    assert [id for id in missing if id_told_as_waiting(id, told)] == [], "a caller who waits is forgotten"
     assert not kept & set(found), "who was answered is not called back"
     assert all(found[id].caller == number for id, number in promised.items() if id in found)
     assert all(found[id].facts == {"position": place} for id, place in positions.items() if id in found)
