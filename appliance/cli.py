@@ -70,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     state(calls)
     calls.add_argument("--json", action="store_true")
     calls.add_argument("--limit", type=int, default=50)
+    settle = command("settle", _settle, "A caller whom an interruption cut off has been called back.")
+    state(settle)
+    settle.add_argument("number", help="the caller's number, as `status` shows it")
     phone = command("phone", _phone, "How a softphone signs in as an extension.")
     state(phone)
     phone.add_argument("extension")
@@ -151,6 +154,25 @@ def _status(options: argparse.Namespace) -> int:
         picture = console.export_svg(title=str(status["clinic"]))
         # rich asks a server for its font; a monospaced one of the viewer's own does as well
         options.svg.write_text(re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL))
+    return 0
+
+
+def _settle(options: argparse.Namespace) -> int:
+    socket = options.state / "switchboard.sock"
+    try:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://switchboard", timeout=5) as box:
+            cut_off = box.get("/status").raise_for_status().json()["interrupted"]
+            ids = [caller["id"] for caller in cut_off if caller["caller"] == options.number]
+            for promise in ids:
+                box.post(f"/interrupted/{promise}/settle").raise_for_status()
+    except httpx.HTTPError as error:
+        print(f"The box does not answer at {socket} ({error}). Is it running? Start it with 'make run'.", file=sys.stderr)
+        return EX_UNAVAILABLE
+    if not ids:
+        known = ", ".join(caller["caller"] or "withheld" for caller in cut_off) or "nobody"
+        print(f"{options.number} is not among those who were cut off; they are: {known}.", file=sys.stderr)
+        return 1
+    print(f"{options.number} is looked after.")
     return 0
 
 

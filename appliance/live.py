@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ def draw(status: Mapping[str, Any], height: int = 40) -> RenderableType:
     """The whole screen for one status."""
     parts: list[RenderableType] = [_header(status)]
     parts += [_alarm(text) for text in status.get("alarms", [])]
+    if status.get("interrupted"):
+        parts.append(_cut_off(status["interrupted"]))
     for queue in status.get("queues", []):
         parts.append(_queue(queue))
     room = max(10, height - 22)
@@ -76,6 +79,18 @@ def _header(status: Mapping[str, Any]) -> RenderableType:
 
 def _alarm(text: str) -> RenderableType:
     return Panel(Text(text, style="bold red"), border_style="red")
+
+
+def _cut_off(callers: list[Mapping[str, Any]]) -> RenderableType:
+    """Whom the last interruption cut off: the people to be called back now."""
+    table = Table(expand=True, box=None, padding=(0, 1))
+    for column in ("call back", "called", "since", "was at", "place"):
+        table.add_column(column, no_wrap=True)
+    for caller in callers:
+        name = f"{caller['name']} {caller['caller'] or 'withheld'}".strip()
+        since = datetime.fromisoformat(caller["since"]).strftime("%a %H:%M") if caller["since"] else ""
+        table.add_row(name, caller["dialed"], since, caller["where"], str(caller.get("position", "")))
+    return Panel(table, title="cut off by an interruption · settle with: clinicpbx settle NUMBER", border_style="red")
 
 
 def _queue(queue: Mapping[str, Any]) -> RenderableType:

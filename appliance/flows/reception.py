@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from appliance.config.dialing import Kind
 from appliance.config.schema import Destination
 from appliance.flows.call import HungUp, opened
@@ -21,13 +23,17 @@ class Reception:
         self.house = house
 
     def incoming(self, leg: Leg) -> None:
-        """A call has arrived; called by the switch."""
+        """A call has arrived; called by the switch.
+
+        The flow names itself the leg's server once it has begun: a caller who is gone before that has a record too.
+        """
         work = self._outside(leg) if leg.line is not None else self._inside(leg)
-        leg.served_by(self.house.adopt(work, f"call {leg.id}"))
+        self.house.adopt(work, f"call {leg.id}")
 
     async def _outside(self, leg: Leg) -> None:
         """A patient calls (REQ-A3): the number called and the hour choose the way."""
         with opened(self.house, leg, "in") as call:
+            leg.served_by(asyncio.current_task())
             call.promise()
             leg.ring()
             try:
@@ -64,6 +70,7 @@ class Reception:
         understood = house.understand(leg.dialed)
         direction = "out" if understood.kind in {Kind.OUTSIDE, Kind.EMERGENCY} else "internal"
         with opened(house, leg, direction) as call:
+            leg.served_by(asyncio.current_task())
             match understood.kind:
                 case Kind.EMERGENCY:
                     call.at(f"emergency:{understood.number}")

@@ -102,7 +102,8 @@ class Gate(pj.SipFront):  # type: ignore[misc]  # pjsua2 carries no types
 
     def _invite(self, rdata: Any, request: Request, verdict: Pass) -> bool:
         dialed = self._dialed(request, verdict)
-        full = self._engine.live >= self._engine.settings.max_calls - SPARE_CALLS
+        # Each caller may need a second leg, to whoever answers them.
+        full = 2 * self._switch.callers >= self._engine.settings.max_calls - SPARE_CALLS
         if full and not self._is_emergency(dialed):
             self.refused_busy += 1
             self._reply(rdata, Answer(503, headers=(("Retry-After", "5"),)))

@@ -286,7 +286,8 @@ class LiveLeg:
             return
         self._why = cause
         prm = pj.CallOpParam()
-        if self.direction is Direction.IN and not self.answered:
+        if self.direction is Direction.IN:
+            # Sent when the caller has no answer yet, also where our 200 was refused; else it is a BYE.
             prm.statusCode = cause.sip if cause.sip >= 300 else Cause.NO_ANSWER.sip
         reason = pj.SipHeader()
         reason.hName = "Reason"

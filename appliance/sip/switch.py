@@ -70,6 +70,8 @@ class LiveSwitch:
         self._born = f"{datetime.now():%Y%m%dT%H%M%S}"
         self._expected: Arrival | None = None
         self._in_use: dict[str, int] = {}
+        #: living legs that came in
+        self.callers = 0
 
     def open(self) -> None:
         """Create the accounts for phones, one for each SRTP rule."""
@@ -219,6 +221,7 @@ class LiveSwitch:
         leg.attach(call)
         self._legs[leg.id] = leg
         self._by_call_id[leg.call_id] = leg
+        self.callers += leg.direction is Direction.IN
         if leg.line is not None:
             self._in_use[leg.line] = self._in_use.get(leg.line, 0) + 1
         self.on_change(leg)
@@ -228,6 +231,7 @@ class LiveSwitch:
             return
         if self._by_call_id.get(leg.call_id) is leg:
             del self._by_call_id[leg.call_id]
+        self.callers -= leg.direction is Direction.IN
         if leg.line is not None:
             self._in_use[leg.line] -= 1
         self.on_change(leg)

@@ -133,7 +133,8 @@ class Switchboard:
         await self._open_trunks(clinic)
         self._gate.open()
         self._owned.run(self._tend(), "tending")
-        self._owned.run(serve(places.socket, application(self.status, self.reload)), "the status socket")
+        served = application(self.status, self.reload, self._records.journal.settle)
+        self._owned.run(serve(places.socket, served), "the status socket")
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.end)
@@ -275,8 +276,7 @@ class Switchboard:
             self._front.sweep()
             self._front.tend()
             self._switch.reconcile()
-            if self._engine.live == 0:
-                self._engine.tidy()
+            self._engine.tidy()
             self._notifier.notify("WATCHDOG=1")
 
     def _notify(self, out: OutgoingNotify) -> int:

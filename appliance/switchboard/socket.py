@@ -25,8 +25,9 @@ Snapshot = Callable[[], dict[str, object]]
 Reload = Callable[[], Awaitable[dict[str, object]]]
 
 
-def application(status: Snapshot, reload: Reload) -> Starlette:
-    """``GET /status``, ``GET /events`` (SSE, one status each half second), ``POST /reload``."""
+def application(status: Snapshot, reload: Reload, settle: Callable[[str], bool]) -> Starlette:
+    """``GET /status``, ``GET /events`` (SSE, one status each half second), ``POST /reload``, and
+    ``POST /interrupted/{id}/settle``: somebody has looked after a caller whom an interruption cut off."""
 
     async def get_status(_: Request) -> JSONResponse:
         return JSONResponse(status())
@@ -34,6 +35,10 @@ def application(status: Snapshot, reload: Reload) -> Starlette:
     async def post_reload(_: Request) -> JSONResponse:
         result = await reload()
         return JSONResponse(result, status_code=200 if result.get("ok") else 422)
+
+    async def post_settle(request: Request) -> JSONResponse:
+        known = settle(request.path_params["id"])
+        return JSONResponse({"ok": known}, status_code=200 if known else 404)
 
     async def events(request: Request) -> StreamingResponse:
         async def stream() -> AsyncIterator[str]:
@@ -48,6 +53,7 @@ def application(status: Snapshot, reload: Reload) -> Starlette:
             Route("/status", get_status),
             Route("/events", events),
             Route("/reload", post_reload, methods=["POST"]),
+            Route("/interrupted/{id}/settle", post_settle, methods=["POST"]),
         ]
     )
 

@@ -17,6 +17,8 @@
 #define PJSIP_MAX_TSX_COUNT           (8192-1)
 #define PJSIP_MAX_DIALOG_COUNT        (4096-1)
 #define PJSIP_MAX_TRANSPORTS          1024
+/* A connection on which nothing was said makes room for one that speaks. */
+#define PJSIP_TRANSPORT_SERVER_IDLE_TIME_FIRST 10
 #define PJSIP_MAX_MODULE              64
 #define PJSIP_MAX_NET_EVENTS          16
 #define PJSIP_MAX_TIMED_OUT_ENTRIES   64

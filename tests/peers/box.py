@@ -98,6 +98,14 @@ class Box:
     def secret(self, extension: str) -> str:
         return Secrets(self.state / "secrets.json").phone(extension)
 
+    async def command(self, *words: str) -> int:
+        """Run a `clinicpbx` command on this box; its exit status."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "appliance.cli", *words, "--state", str(self.state), stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        return await process.wait()
+
     def set_trunk(self, line: str, password: str) -> None:
         """Give the box the password of a line that signs in; before it starts."""
         Secrets(self.state / "secrets.json").set_trunk(line, password)

@@ -38,6 +38,11 @@ async def test_a_caller_cut_off_by_a_power_cut_is_listed_with_place_and_number(
     await box.kill()
     await box.start()
     assert {caller["caller"] for caller in (await box.status())["interrupted"]} == set(cut)
+    assert await box.command("settle", "+12175559001") == 0
+    assert await box.command("settle", "+12175550000") == 1, "nobody of this number was cut off"
+    await box.stop()
+    await box.start()
+    assert [caller["caller"] for caller in (await box.status())["interrupted"]] == ["+12175559002"]
 
 
 async def test_phones_and_finished_calls_are_there_after_a_power_cut(box: Box, desk: Phones, patient: Patient) -> None:
