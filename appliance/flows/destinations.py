@@ -51,7 +51,7 @@ async def lead(call: Call, target: Destination | None) -> None:
     while target is not None:
         hops += 1
         if hops > MOST_HOPS:
-            call.house.alarms.append(f"a caller went in a circle: {' → '.join(call.record.path[-4:])}")
+            call.house.alarm(f"a caller went in a circle: {' → '.join(call.record.path[-4:])}")
             return
         call.at(str(target))
         target = await FLOWS[target.kind](call, target.name)

@@ -25,7 +25,7 @@ async def emergency(call: Call, code: str) -> None:
     house.emergencies.add(call.leg.id)
     phone = house.clinic.phone(call.leg.extension or "")
     place = f"{phone.name}, {phone.location}" if phone is not None else "an unknown phone"
-    house.alarms.append(f"{house.now():%H:%M} {code} was dialled from {place} (extension {call.leg.extension})")
+    house.alarm(f"{house.now():%H:%M} {code} was dialled from {place} (extension {call.leg.extension})")
     try:
         leg = await _reach(call, code)
         house.emergencies.add(leg.id)

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("flows")
 
-#: finished calls kept for screens
+#: finished calls and alarms kept for screens
 RECENT_CALLS = 12
+ALARMS = 20
 
 T = TypeVar("T")
 
@@ -63,8 +64,8 @@ class House:
         self.recent: deque[CallRecord] = deque(maxlen=RECENT_CALLS)
         #: legs of emergency calls: never pre-empted
         self.emergencies: set[str] = set()
-        #: what people must see at once; ``status``, panel and console show it
-        self.alarms: list[str] = []
+        #: what people must see at once, the newest last; ``status``, panel and console show it
+        self.alarms: deque[str] = deque(maxlen=ALARMS)
         self.faults = 0
         self.last_fault = ""
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -104,6 +105,12 @@ class House:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    def alarm(self, text: str) -> None:
+        """Tell people at once. The same again moves to the end of the list."""
+        if text in self.alarms:
+            self.alarms.remove(text)
+        self.alarms.append(text)
 
     def fault(self, where: str, error: BaseException) -> None:
         self.faults += 1
