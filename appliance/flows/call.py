@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from appliance.config.schema import Destination
-from appliance.flows.ports import CallRecord, Cause, Ended, Kept, Leg, LegEvent, Party
+from appliance.flows.ports import CallRecord, Cause, Direction, Ended, Kept, Leg, LegEvent, Party
 
 if TYPE_CHECKING:
     from appliance.flows.house import House
@@ -57,7 +57,8 @@ class Call:
     async def answer(self) -> None:
         """Answer the caller, once the promise is durable."""
         if self._promised is not None and not self._promised.done():
-            await asyncio.shield(self._promised)
+            # A journal that fails is told as a fault; it costs nobody their call.
+            await asyncio.wait([self._promised])
         await self.leg.answer()
 
     def at(self, where: str, **facts: int | str) -> None:
@@ -83,6 +84,21 @@ class Call:
     @property
     def waited(self) -> float:
         return (self._connected if self._connected is not None else self._loop.time()) - self.started
+
+    def fresh(self, target: Destination) -> bool:
+        """Whether no forward has led there in this call; marks it."""
+        if str(target) in self.forwarded:
+            return False
+        self.forwarded.add(str(target))
+        return True
+
+    def nobody(self) -> Destination | None:
+        """Nobody took it: back to who transferred, or to the operator. An outside caller is never just dropped."""
+        back, self.fallback = self.fallback, None
+        if back is not None:
+            return back
+        patient = self.record.direction in {"in", "transferred"}
+        return self.house.operator if patient and self.fresh(self.house.operator) else None
 
     def let_go(self) -> None:
         """The leg goes on in another call: do not hang it up when this one is closed."""
@@ -137,6 +153,16 @@ def opened(house: House, leg: Leg, direction: str) -> Iterator[Call]:
         house.open_calls.pop(leg.id, None)
         call.close()
         house.nudge()
+
+
+def person(leg: Leg) -> str:
+    """Who is at this leg, for a record: the extension, the number dialled, or the number that called."""
+    return leg.extension or (leg.far.number if leg.direction is Direction.IN else leg.dialed)
+
+
+def place(leg: Leg) -> str:
+    """The same as a step of a caller's way."""
+    return f"extension:{leg.extension}" if leg.extension else f"number:{person(leg)}"
 
 
 def display(caller: Party) -> str:

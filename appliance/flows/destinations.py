@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from collections.abc import Awaitable, Callable, Mapping
 
 from appliance.config.schema import Destination
 from appliance.flows.attendant import menu
-from appliance.flows.call import Call
+from appliance.flows.call import Call, HungUp
 from appliance.flows.extension import extension
 from appliance.flows.mailbox import mailbox
 from appliance.flows.outgoing import number
@@ -55,3 +57,16 @@ async def lead(call: Call, target: Destination | None) -> None:
             return
         call.at(str(target))
         target = await FLOWS[target.kind](call, target.name)
+
+
+async def lead_safely(call: Call, target: Destination | None) -> None:
+    """The same for callers from outside: a fault of ours must not cost them a person."""
+    try:
+        await lead(call, target)
+    except HungUp:
+        raise
+    except Exception as error:
+        call.house.fault(f"a call at {call.where}", error)
+        # The talk that failed may have taken their hang-up upon itself.
+        call.leg.served_by(asyncio.current_task())
+        await lead(call, call.house.operator)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from appliance.flows.call import Call
+from appliance.flows.call import Call, display
 from appliance.flows.callerid import emergency_callback
 from appliance.flows.conversation import talk
 from appliance.flows.outgoing import dial
-from appliance.flows.ports import Cause, Leg
+from appliance.flows.ports import Cause, Direction, Leg
 from appliance.lines.choice import emergency_ways
 
 #: between two rounds over all lines
@@ -41,8 +41,13 @@ async def _reach(call: Call, code: str) -> Leg:
     house = call.house
     while True:
         for line in emergency_ways(house.switch.lines()):
-            await _make_room(call, line)
-            leg, _ = await dial(call, line, code, ring_seconds=RING_SECONDS, caller=emergency_callback(call, line))
+            try:
+                await _make_room(call, line)
+                leg, _ = await dial(call, line, code, ring_seconds=RING_SECONDS, caller=emergency_callback(call, line))
+            except Exception as error:
+                # Whatever is wrong with this line: there may be another.
+                house.fault(f"an emergency call over {line}", error)
+                continue
             if leg is not None:
                 return leg
         await asyncio.sleep(PAUSE_SECONDS)
@@ -60,7 +65,9 @@ async def _make_room(call: Call, line: str) -> None:
     if not ordinary:
         return
     # A call of our own making before a patient's; one that nobody has answered yet before a conversation.
-    victim = min(ordinary, key=lambda leg: (leg.direction.value == "in", leg.answered))
+    victim = min(ordinary, key=lambda leg: (leg.direction is Direction.IN, leg.answered))
+    if victim.direction is Direction.IN:
+        house.alarm(f"{house.now():%H:%M} {display(victim.far)} was cut off for an emergency call: call them back")
     victim.hang_up(Cause.CONGESTION)
     deadline = asyncio.get_running_loop().time() + ROOM_SECONDS
     while victim.ended is None and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - its events are others'

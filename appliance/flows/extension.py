@@ -15,7 +15,7 @@ async def extension(call: Call, number: str) -> Destination | None:
     if phone is None:
         return _nobody(call, Cause.NOT_FOUND)
     always = _always(call, phone)
-    if always is not None and _fresh(call, always):
+    if always is not None and call.fresh(always):
         return always
     if do_not_disturb(call, number):
         return _refused(call, phone, Cause.BUSY)
@@ -50,29 +50,18 @@ def _refused(call: Call, phone: Phone, cause: Cause) -> Destination | None:
     if phone.mailbox is not None:
         wanted.append(Destination("mailbox", phone.mailbox))
     for target in wanted:
-        if target is not None and _fresh(call, target):
+        if target is not None and call.fresh(target):
             return target
     return _nobody(call, cause)
 
 
 def _nobody(call: Call, cause: Cause) -> Destination | None:
-    """Nobody took it. An outside caller, or one who was transferred, is never just dropped."""
-    back, call.fallback = call.fallback, None
-    if back is not None:
-        return back
-    if call.record.direction == "in" and _fresh(call, call.house.operator):
-        return call.house.operator
+    target = call.nobody()
+    if target is not None:
+        return target
     call.refusal = cause
     call.outcome = "busy" if cause is Cause.BUSY else "no answer" if cause is Cause.NO_ANSWER else "not found"
     return None
-
-
-def _fresh(call: Call, target: Destination) -> bool:
-    """Whether no forward has led there in this call; marks it."""
-    if str(target) in call.forwarded:
-        return False
-    call.forwarded.add(str(target))
-    return True
 
 
 def _via(call: Call) -> str:

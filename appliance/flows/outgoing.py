@@ -36,12 +36,14 @@ async def number(call: Call, dialed: str) -> Destination | None:
             return await talk(call, leg, dialed)
         if cause not in LINE_CAUSES:
             break
+    target = call.nobody()
+    if target is not None:
+        return target
     call.refusal = cause
     call.outcome = {Cause.BUSY: "busy", Cause.NO_ANSWER: "no answer"}.get(cause, "failed")
     if call.leg.answered:
         await call.leg.play(house.prompts.phrase("call.no_line" if cause in LINE_CAUSES else "call.unknown"))
-    back, call.fallback = call.fallback, None
-    return back
+    return None
 
 
 async def dial(
@@ -51,6 +53,9 @@ async def dial(
 
     ``caller``: whom the called party sees, in place of what the line's rules say.
     """
+    if not any(state.name == line for state in call.house.switch.lines()):
+        # A reload took it away while another was tried.
+        return None, Cause.CONGESTION
     shown, headers = presented(call, line) if caller is None else (caller, {})
     leg = call.house.switch.seize(line, dialed, shown, headers)
     answered = rang = False
@@ -65,6 +70,7 @@ async def dial(
                     _progress(call, leg, early=isinstance(event, EarlyMedia))
                 if isinstance(event, Answered):
                     answered = True
+                    call.record.line = call.record.line or line
                     return leg, Cause.NORMAL
                 event = await leg.event()
     except TimeoutError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from appliance.config.schema import Destination
 from appliance.flows.call import Call
 from appliance.flows.conversation import talk
-from appliance.flows.ports import Leg, Shown
+from appliance.flows.ports import Cause, Leg, Shown
 from appliance.flows.ringing import Ringing
 
 
@@ -38,10 +38,18 @@ async def park(call: Call, slot: str) -> Destination | None:
         house.adopt(_tell_slot(call, back.name, free), "park slot told")
     try:
         leg = await _taken(parked, house.clinic.dialing.recall_seconds) or await _recall(parked, back, free)
+    except BaseException:
+        if parked.taken.done():
+            parked.taken.result().hang_up()
+        raise
     finally:
         del house.parked[free]
-        if parked.taken.done() and not parked.taken.cancelled() and call.leg.ended is not None:
-            parked.taken.result().hang_up()
+    if parked.taken.done() and leg is not (taker := parked.taken.result()):
+        # They dialled the slot in the moment in which the recall was answered, or ran out.
+        if leg is None:
+            leg = taker
+        else:
+            taker.hang_up(Cause.ELSEWHERE)
     if leg is None:
         return house.operator
     return await talk(call, leg, leg.extension or leg.dialed)
@@ -50,8 +58,8 @@ async def park(call: Call, slot: str) -> Destination | None:
 async def retrieve(call: Call, slot: str) -> Destination | None:
     """A phone dials a slot: it gets the caller parked there, and the caller's own call goes on with it."""
     house = call.house
-    parked = house.parked.get(slot)
     await call.answer()
+    parked = house.parked.get(slot)
     if parked is None or parked.taken.done():
         await call.leg.play(house.prompts.phrase("park.empty"))
         call.outcome = "nobody parked"
@@ -87,7 +95,9 @@ async def _tell_slot(call: Call, extension: str, slot: str) -> None:
     """Call the parker's phone shortly and say the slot: it stands on the display and is heard."""
     house = call.house
     shown = Shown(house.shows(call.caller), via=f"Parked on {slot}", auto_answer=True)
-    rung = await Ringing(house).run([lambda: house.switch.ring_phone(extension, shown)], 8.0)
+    ringing = Ringing(house)
+    ringing.unneeded = Cause.ELSEWHERE  # nobody was missed
+    rung = await ringing.run([lambda: house.switch.ring_phone(extension, shown)], 8.0)
     if rung.winner is not None:
         await rung.winner.play(house.prompts.phrase("park.slot", slot=slot))
         rung.winner.hang_up()

@@ -6,8 +6,8 @@ import asyncio
 
 from appliance.config.dialing import Kind
 from appliance.config.schema import Destination
-from appliance.flows.call import HungUp, opened
-from appliance.flows.destinations import lead
+from appliance.flows.call import opened
+from appliance.flows.destinations import lead, lead_safely
 from appliance.flows.emergency import emergency, emergency_test
 from appliance.flows.features import feature
 from appliance.flows.hours import Period, state
@@ -36,14 +36,7 @@ class Reception:
             leg.served_by(asyncio.current_task())
             call.promise()
             leg.ring()
-            try:
-                await lead(call, self._choose(leg.dialed))
-            except HungUp:
-                raise
-            except Exception as error:
-                # A fault of ours must not cost the caller a person.
-                self.house.fault(f"a call at {call.where}", error)
-                await lead(call, self.house.operator)
+            await lead_safely(call, self._choose(leg.dialed))
 
     def _choose(self, dialed: str) -> Destination:
         house = self.house
