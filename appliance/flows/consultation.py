@@ -22,7 +22,7 @@ async def consult(talk: Conversation, leg: Leg) -> Destination | None:
     far, house = others[0], talk.house
     far.music("default")
     await leg.play(house.prompts.phrase("transfer.to"))
-    target = talk.target_of(await talk.dialed(leg))
+    target = talk.target_of(leg, await talk.dialed(leg))
     if target is None or target.kind != "extension":
         await leg.play(house.prompts.phrase("transfer.failed"))
         talk.connect()
@@ -44,6 +44,8 @@ async def consult(talk: Conversation, leg: Leg) -> Destination | None:
 
 def _blind_after_all(talk: Conversation, far: Leg, target: Destination) -> Destination | None:
     """The phone hung up while the third still rang."""
+    if far not in talk.parties:
+        return None  # another call has taken them over meanwhile
     if far is talk.call.leg:
         return target
     talk.leave(far)

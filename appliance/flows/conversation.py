@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from appliance.config.dialing import IN_CALL, Kind
 from appliance.config.schema import Destination
-from appliance.flows.call import Call
+from appliance.flows.call import Call, person, place
 from appliance.flows.consultation import consult
 from appliance.flows.handover import give_away, rejoin
-from appliance.flows.ports import Cause, Digit, Ended, Held, Leg, LegEvent, Referred, Resumed, Shown
+from appliance.flows.ports import Cause, Digit, Direction, Ended, Held, Leg, LegEvent, Referred, Resumed, Shown
 from appliance.flows.ringing import Ringing
 
 #: after ``*`` the second key of a feature must come within this time
@@ -43,6 +43,11 @@ async def talk(call: Call, other: Leg, by: str, *, features: bool = True) -> Des
     except BaseException:
         other.hang_up()
         raise
+    # Keys pressed while waiting were for nobody; they are not for who answers.
+    call.leg.flush_digits()
+    if other.direction is Direction.IN:
+        # They dialled a code to take this caller: their display names whom they have now.
+        other.show(call.house.shows(call.caller))
     call.connected(by)
     return await Conversation(call, other, features=features).run()
 
@@ -76,6 +81,11 @@ class Conversation:
                 reader.cancel()
             for timer in (*self._stars.values(), *self._timers.values()):
                 timer.cancel()
+            for recalling in self._recalling.values():
+                recalling.cancel()
+            while not self._inbox.empty():
+                if isinstance(news := self._inbox.get_nowait(), Note) and news.answered is not None:
+                    news.answered.hang_up()
             for leg in list(self.parties):
                 self.house.talks.pop(leg.id, None)
                 if leg is not self.call.leg:
@@ -122,6 +132,7 @@ class Conversation:
                 self.leave(leg)
                 if len(self.parties) < 2:
                     return None
+                self._without(leg)
                 self.connect()
             elif self._features and isinstance(event, Referred):
                 if (target := self._transfer(leg, event)) is not None:
@@ -135,9 +146,14 @@ class Conversation:
         """The next event of a leg, while keys are taken: notes of other matters come again later."""
         notes: list[Note] = []
         try:
-            while isinstance(news := await self._inbox.get(), Note):
-                notes.append(news)
-            return news
+            while True:
+                news = await self._inbox.get()
+                if isinstance(news, Note):
+                    notes.append(news)
+                elif isinstance(news[1], Referred):
+                    news[0].refer_result(Cause.FORBIDDEN)
+                else:
+                    return news
         finally:
             for note in notes:
                 self._inbox.put_nowait(note)
@@ -159,35 +175,52 @@ class Conversation:
         self.house.talks.pop(leg.id, None)
         if reader := self._readers.pop(leg, None):
             reader.cancel()
-        self._stop_timer(leg)
+        self._stop_recall(leg)
 
     def connect(self) -> None:
+        """All hear one another; but who is held by a phone hears music, and the phone is reminded."""
         self.house.switch.join(*self.parties)
+        for leg in self.parties:
+            if leg.on_hold:
+                self._holds(leg)
+
+    def _without(self, leg: Leg) -> None:
+        """One has left, the others go on: an agent is free again, and the record names who has the caller now."""
+        if leg.extension is not None:
+            self.house.agents.finished(leg.extension, 0.0)
+        others = self.peers(self.call.leg)
+        if self.call.leg in self.parties and len(others) == 1 and person(others[0]) != self.call.with_:
+            self.call.at(place(others[0]))
+            self.call.with_ = person(others[0])
 
     # --- hold (REQ-Q7: a held caller always comes back) ---
 
     def _hold(self, leg: Leg, held: bool) -> None:
-        self._stop_timer(leg)
         if leg.extension is None:
             return
-        if not held:
+        if held:
+            self._holds(leg)
+        else:
+            self._stop_recall(leg)
             self._recalls.pop(leg, None)
-            if recalling := self._recalling.pop(leg, None):
-                recalling.cancel()
             self.connect()
-            return
-        others = self.peers(leg)
-        if len(others) == 1:
-            others[0].music("default")
-        self._timer(leg)
+
+    def _holds(self, leg: Leg) -> None:
+        if leg.extension is not None:
+            if len(others := self.peers(leg)) == 1:
+                others[0].music("default")
+            if leg not in self._timers and leg not in self._recalling:
+                self._timer(leg)
 
     def _timer(self, leg: Leg) -> None:
         seconds = self.house.clinic.dialing.recall_seconds
         self._timers[leg] = self._loop.call_later(seconds, self._inbox.put_nowait, Note("recall", leg))
 
-    def _stop_timer(self, leg: Leg) -> None:
+    def _stop_recall(self, leg: Leg) -> None:
         if timer := self._timers.pop(leg, None):
             timer.cancel()
+        if recalling := self._recalling.pop(leg, None):
+            recalling.cancel()
 
     async def _noted(self, note: Note) -> Destination | None:
         leg = note.leg
@@ -198,6 +231,7 @@ class Conversation:
         if note.what == "star":
             self._relay(leg, "*")
         elif note.what == "recall" and leg.on_hold:
+            self._timers.pop(leg, None)
             self._recalls[leg] = self._recalls.get(leg, 0) + 1
             self._recalling[leg] = self.house.adopt(self._recall(leg), "hold recall")
         elif note.what == "recalled" and note.answered is not None:
@@ -208,6 +242,7 @@ class Conversation:
             self.read(note.answered)
             self.connect()
         elif note.what == "nobody" and leg.on_hold:
+            self._recalling.pop(leg, None)
             if self._recalls.get(leg, 0) < RECALLS:
                 self._timer(leg)
             else:
@@ -271,7 +306,8 @@ class Conversation:
                 return digits
             if isinstance(event, Ended):
                 self.again(who, event)
-                return ""
+                # Who dials and hangs up at once has said all they wanted.
+                return digits if who is leg else ""
             if who is leg and isinstance(event, Digit):
                 if event.key == "#":
                     return digits
@@ -281,8 +317,12 @@ class Conversation:
 
     # --- transfers ---
 
-    def target_of(self, dialed: str) -> Destination | None:
+    def target_of(self, leg: Leg, dialed: str) -> Destination | None:
+        """Where this phone may send the other party; a phone that may not call out sends nobody there."""
         understood = self.house.understand(dialed)
+        phone = self.house.clinic.phone(leg.extension or "")
+        if understood.kind is Kind.OUTSIDE and phone is not None and not phone.outside_calls:
+            return None
         kinds = {Kind.EXTENSION: "extension", Kind.OUTSIDE: "number", Kind.PARK: "park"}
         kind = kinds.get(understood.kind)
         return Destination(kind, understood.number) if kind is not None else None
@@ -293,7 +333,7 @@ class Conversation:
             return None
         others[0].music("default")
         await leg.play(self.house.prompts.phrase("transfer.to"))
-        target = self.target_of(await self.dialed(leg))
+        target = self.target_of(leg, await self.dialed(leg))
         if target is None:
             await leg.play(self.house.prompts.phrase("transfer.failed"))
             self.connect()
@@ -309,7 +349,7 @@ class Conversation:
         consulted = wish.consulted
         if consulted is not None and (second := self.house.talks.get(consulted.id)) is not None and second is not self:
             return self._attended(leg, consulted, second)
-        target = self.target_of(consulted.dialed if consulted is not None else wish.target)
+        target = self.target_of(leg, consulted.dialed if consulted is not None else wish.target)
         if target is None:
             leg.refer_result(Cause.NOT_FOUND)
             return None
@@ -331,10 +371,9 @@ class Conversation:
         self.leave(leg)
         leg.hang_up()
         if mine is self.call.leg:
-            self.house.agents.finished(leg.extension or "", 0.0)
-            self.call.at(f"extension:{theirs[0].extension}" if theirs[0].extension else f"number:{theirs[0].dialed}")
             self.parties.append(theirs[0])
             self.read(theirs[0])
+            self._without(leg)
             self.connect()
             return None
         self.leave(mine)
@@ -344,8 +383,7 @@ class Conversation:
 
     def _lead_on(self, leg: Leg, target: Destination) -> Destination | None:
         """The phone ``leg`` leaves, its far party goes to ``target``; comes back to the phone when nobody is there."""
-        others = self.peers(leg)
-        if len(others) != 1 or leg.extension is None:
+        if len(others := self.peers(leg)) != 1 or leg.extension is None:
             return None
         far = others[0]
         back = Destination("extension", leg.extension)

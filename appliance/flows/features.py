@@ -51,7 +51,8 @@ def _forward_target(call: Call, argument: str) -> Destination | None:
     understood = call.house.understand(argument)
     if understood.kind is Kind.EXTENSION and understood.number != call.leg.extension:
         return Destination("extension", understood.number)
-    if understood.kind is Kind.OUTSIDE:
+    phone = call.house.clinic.phone(call.leg.extension or "")
+    if understood.kind is Kind.OUTSIDE and phone is not None and phone.outside_calls:
         return Destination("number", understood.number)
     return None
 

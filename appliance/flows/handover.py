@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractContextManager
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from appliance.config.schema import Destination
-from appliance.flows.call import Call, opened
+from appliance.flows.call import Call, opened, person, place
 from appliance.flows.ports import Leg
 
 if TYPE_CHECKING:
     from appliance.flows.house import House
+
+#: a leg that goes on in another call has a record for each
+_numbers = itertools.count(2)
 
 
 def give_away(house: House, leg: Leg, target: Destination, back: Destination | None) -> None:
@@ -20,33 +25,39 @@ def give_away(house: House, leg: Leg, target: Destination, back: Destination | N
 
 
 def rejoin(house: House, leg: Leg, other: Leg) -> None:
-    """Two parties whose phone has left both go on talking, in a call of their own."""
+    """Two parties whose phone has left both go on talking, in a call of their own. Of an outside party it is the call."""
+    if leg.line is None and other.line is not None:
+        leg, other = other, leg
     house.adopt(_talk(house, leg, other), "transferred call")
 
 
 async def _lead(house: House, leg: Leg, target: Destination, back: Destination | None) -> None:
     # What a leg is led to may itself hand legs over: only here do the two know each other.
-    from appliance.flows.destinations import lead  # noqa: PLC0415
+    from appliance.flows.destinations import lead_safely  # noqa: PLC0415
 
     with _continued(house, leg) as call:
         leg.served_by(asyncio.current_task())
         call.fallback = back
-        await lead(call, target)
+        await lead_safely(call, target)
 
 
 async def _talk(house: House, leg: Leg, other: Leg) -> None:
     from appliance.flows.conversation import Conversation  # noqa: PLC0415
 
     with _continued(house, leg) as call:
-        by = other.extension or other.dialed
-        call.at(f"extension:{other.extension}" if other.extension else f"number:{other.dialed}")
-        call.connected(by)
+        call.at(place(other))
+        call.connected(person(other))
         target = await Conversation(call, other).run()
         if target is not None:
-            from appliance.flows.destinations import lead  # noqa: PLC0415
+            from appliance.flows.destinations import lead_safely  # noqa: PLC0415
 
-            await lead(call, target)
+            await lead_safely(call, target)
 
 
-def _continued(house: House, leg: Leg) -> AbstractContextManager[Call]:
-    return opened(house, leg, "internal" if leg.line is None else "transferred")
+@contextmanager
+def _continued(house: House, leg: Leg) -> Iterator[Call]:
+    with opened(house, leg, "internal" if leg.line is None else "transferred") as call:
+        call.record.id = f"{leg.id}-{next(_numbers)}"
+        if leg.line is not None:
+            call.promise()
+        yield call

@@ -107,7 +107,11 @@ class Waiting:
         """Runs while somebody waits."""
         try:
             while self.entries:
-                self._match()
+                try:
+                    self._match()
+                except Exception as error:
+                    # Those who wait depend on this task: the next look may succeed.
+                    self._house.fault(f"queue {self._name}", error)
                 self._changed.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):
@@ -144,6 +148,10 @@ class Waiting:
             winner = rung.winner
             if winner is None:
                 house.agents.rejected(extension, rules.retry_rejected_seconds)
+        except Exception:
+            # A phone that cannot be rung must not stand in the way of the others.
+            house.agents.rejected(extension, rules.retry_rejected_seconds)
+            raise
         finally:
             self._over(extension, ringing)
         if winner is not None:
@@ -230,7 +238,9 @@ async def queue(call: Call, name: str) -> Destination | None:
             leg = await entry.agent
         taken = True
     except TimeoutError:
-        timed_out = True
+        # An agent may have answered in this very moment.
+        leg = entry.agent.result() if entry.agent.done() and not entry.agent.cancelled() else None
+        taken, timed_out = leg is not None, leg is None
     finally:
         company.cancel()
         waiting.leave(entry)
