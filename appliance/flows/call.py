@@ -44,6 +44,8 @@ class Call:
         self.started = self._loop.time()
         self._connected: float | None = None
         self._promised: asyncio.Task[str] | None = None
+        #: the message on its way into the mailbox: the promise is not kept before it is there
+        self.filing: asyncio.Task[None] | None = None
         self._ours = True
 
     @property
@@ -137,6 +139,8 @@ class Call:
 
     async def _keep(self, how: Kept, by: str) -> None:
         assert self._promised is not None
+        if self.filing is not None:
+            await asyncio.shield(self.filing)
         await self.house.journal.keep(await self._promised, how, by)
 
 

@@ -22,17 +22,22 @@ async def mailbox(call: Call, name: str) -> Destination | None:
         return house.operator
     await call.leg.play(prompts.phrase("beep"))
     call.leg.flush_digits()
-    await _record(call, name, rules.limit_seconds)
+    if not await _record(call, name, rules.limit_seconds):
+        house.alarm(f"a message for {name} could not be recorded")
+        return call.nobody()
     await call.leg.play(prompts.phrase("mailbox.stored") + prompts.phrase("goodbye"))
     return None
 
 
-async def _record(call: Call, name: str, limit: float) -> None:
-    """Record until a key, the limit or the end; what was said is kept in every case."""
+async def _record(call: Call, name: str, limit: float) -> bool:
+    """Record until a key, the limit or the end; what was said is kept in every case. ``False``: nothing can be recorded."""
     house, loop = call.house, asyncio.get_running_loop()
     path = house.messages.begin(name, call.caller)
     started = loop.time()
     recorder = asyncio.create_task(call.leg.record(path, limit))
+    await asyncio.sleep(0)
+    if recorder.done():
+        return False  # it has not even begun
     try:
         async with asyncio.timeout(limit):
             while True:
@@ -46,7 +51,8 @@ async def _record(call: Call, name: str, limit: float) -> None:
         seconds = loop.time() - started
         if seconds >= 1.0:
             call.outcome = "message"
-        house.adopt(_file(call, name, path, seconds, recorder), "message")
+        call.filing = house.adopt(_file(call, name, path, seconds, recorder), "message")
+    return True
 
 
 async def _file(call: Call, name: str, path: Path, seconds: float, recorder: asyncio.Task[float]) -> None:

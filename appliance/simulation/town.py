@@ -312,6 +312,10 @@ class Town:
         line = self._lines[name]
         self._lines[name] = LineState(line.name, line.kind, up, 0, line.capacity)
 
+    def remove_line(self, name: str) -> None:
+        """A reload takes it away."""
+        del self._lines[name]
+
     def call_in(self, line: str, number: str, caller: Party) -> SimLeg:
         """A call arrives on a line; hand it to the reception."""
         leg = SimLeg(self, Direction.IN, caller, number, line=line)
