@@ -48,9 +48,9 @@ class Agents:
     # --- what the queue asks ---
 
     def serving(self, extension: str) -> bool:
-        """Whether this agent is at work: logged in, not paused, with a phone that is there."""
+        """Whether this agent is at work: logged in, not paused, with a phone that is there and may be disturbed."""
         agent = self._agent(extension)
-        return agent.logged_in and not agent.paused and self._switch.registered(extension)
+        return agent.logged_in and not self._paused(extension) and self._switch.registered(extension)
 
     def free(self, extensions: Sequence[str]) -> list[str]:
         """Agents who can be rung now, in the order given."""
@@ -128,7 +128,7 @@ class Agents:
             state = "ringing"
         elif agent.talking or busy:
             state = "on call"
-        elif agent.paused:
+        elif self._paused(extension):
             state = "paused"
         elif agent.wrap_up_until > now:
             state = "wrap-up"
@@ -143,6 +143,9 @@ class Agents:
     @staticmethod
     def _rested(agent: _Agent, now: float) -> bool:
         return not agent.ringing and not agent.talking and now >= max(agent.wrap_up_until, agent.rejected_until)
+
+    def _paused(self, extension: str) -> bool:
+        return self._agent(extension).paused or self._memory.get(f"dnd/{extension}") is True
 
     def _agent(self, extension: str) -> _Agent:
         if extension not in self._agents:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from appliance.config.dialing import IN_CALL, Kind
 from appliance.config.schema import Destination
-from appliance.flows.call import Call, person, place
+from appliance.flows.call import Call
 from appliance.flows.consultation import consult
-from appliance.flows.handover import give_away, rejoin
+from appliance.flows.handover import give_away, goes_on, rejoin
 from appliance.flows.ports import Cause, Digit, Direction, Ended, Held, Leg, LegEvent, Referred, Resumed, Shown
 from appliance.flows.ringing import Ringing
 
@@ -132,7 +132,7 @@ class Conversation:
                 self.leave(leg)
                 if len(self.parties) < 2:
                     return None
-                self._without(leg)
+                goes_on(self.call, self.parties, leg)
                 self.connect()
             elif self._features and isinstance(event, Referred):
                 if (target := self._transfer(leg, event)) is not None:
@@ -184,15 +184,6 @@ class Conversation:
             if leg.on_hold:
                 self._holds(leg)
 
-    def _without(self, leg: Leg) -> None:
-        """One has left, the others go on: an agent is free again, and the record names who has the caller now."""
-        if leg.extension is not None:
-            self.house.agents.finished(leg.extension, 0.0)
-        others = self.peers(self.call.leg)
-        if self.call.leg in self.parties and len(others) == 1 and person(others[0]) != self.call.with_:
-            self.call.at(place(others[0]))
-            self.call.with_ = person(others[0])
-
     # --- hold (REQ-Q7: a held caller always comes back) ---
 
     def _hold(self, leg: Leg, held: bool) -> None:
@@ -243,7 +234,8 @@ class Conversation:
             self.connect()
         elif note.what == "nobody" and leg.on_hold:
             self._recalling.pop(leg, None)
-            if self._recalls.get(leg, 0) < RECALLS:
+            # An emergency centre is never led away from the phone that called it.
+            if self._recalls.get(leg, 0) < RECALLS or not self._features:
                 self._timer(leg)
             else:
                 return self._lead_on(leg, self.house.operator)
@@ -373,11 +365,11 @@ class Conversation:
         if mine is self.call.leg:
             self.parties.append(theirs[0])
             self.read(theirs[0])
-            self._without(leg)
+            goes_on(self.call, self.parties, leg)
             self.connect()
             return None
         self.leave(mine)
-        rejoin(self.house, mine, theirs[0])
+        rejoin(self.house, mine, theirs[0], leg)
         self.over()
         return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,11 +24,25 @@ def give_away(house: House, leg: Leg, target: Destination, back: Destination | N
     house.adopt(_lead(house, leg, target, back), "transferred call")
 
 
-def rejoin(house: House, leg: Leg, other: Leg) -> None:
+def rejoin(house: House, leg: Leg, other: Leg, without: Leg) -> None:
     """Two parties whose phone has left both go on talking, in a call of their own. Of an outside party it is the call."""
     if leg.line is None and other.line is not None:
         leg, other = other, leg
-    house.adopt(_talk(house, leg, other), "transferred call")
+    house.adopt(_talk(house, leg, other, without), "transferred call")
+
+
+def goes_on(call: Call, parties: Sequence[Leg], without: Leg) -> None:
+    """One has left a talk that goes on: an agent is free again, the record and the phones name who has whom now."""
+    if without.extension is not None:
+        call.house.agents.finished(without.extension, 0.0)
+    if len(parties) != 2:
+        return
+    for one, other in (parties, reversed(parties)):
+        if one.extension is not None:
+            one.show(call.house.shows(other.far))
+        if one is call.leg and person(other) != call.with_:
+            call.at(place(other))
+            call.with_ = person(other)
 
 
 async def _lead(house: House, leg: Leg, target: Destination, back: Destination | None) -> None:
@@ -41,12 +55,13 @@ async def _lead(house: House, leg: Leg, target: Destination, back: Destination |
         await lead_safely(call, target)
 
 
-async def _talk(house: House, leg: Leg, other: Leg) -> None:
+async def _talk(house: House, leg: Leg, other: Leg, without: Leg) -> None:
     from appliance.flows.conversation import Conversation  # noqa: PLC0415
 
     with _continued(house, leg) as call:
         call.at(place(other))
         call.connected(person(other))
+        goes_on(call, [leg, other], without)
         target = await Conversation(call, other).run()
         if target is not None:
             from appliance.flows.destinations import lead_safely  # noqa: PLC0415

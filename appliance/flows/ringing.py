@@ -79,6 +79,9 @@ class Ringing:
             async with asyncio.timeout(seconds):
                 while self._legs or self._done:
                     leg, cause = await self._inbox.get()
+                    if cause is None and leg.ended is not None:
+                        # Answered, and gone in the same moment (a phone whose sound fails does that): nobody has the call.
+                        self._done, cause = False, leg.ended
                     if cause is None:
                         rung.winner = leg
                         self._done = True

@@ -9,6 +9,7 @@ from typing import Any
 from appliance.config.schema import Clinic
 from appliance.lines.choice import LineState
 from appliance.simulation.office import Office, demo_clinic
+from appliance.simulation.people import answers
 from appliance.simulation.time import run
 from appliance.simulation.town import SimLeg
 
@@ -65,6 +66,15 @@ async def talks(leg: SimLeg, seconds: float = 600) -> set[str]:
     async with asyncio.timeout(seconds):
         assert await leg.far_until(lambda me: bool(me.joined)), f"the leg ended ({leg.ended}): {leg.transcript}"
     return {other.extension or other.far.number for other in leg.joined}
+
+
+async def connected(office: Office, extension: str = "101") -> tuple[SimLeg, SimLeg]:
+    """A patient who talks with a phone; the patient's leg and the phone's."""
+    office.phone(extension, answers(after=1))
+    patient = office.call_in("+12175559001")
+    await talks(patient)
+    (phone,) = patient.joined
+    return patient, phone
 
 
 def changed(**parts: dict[str, Any]) -> Clinic:

@@ -5,23 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from flows.scene import ended, hears, phone_legs, play, straight_to, talks, together
+from flows.scene import connected, ended, hears, phone_legs, play, straight_to, talks, together
 
 from appliance.flows.ports import Cause
 from appliance.simulation.office import Office
 from appliance.simulation.people import answers, ignores
-from appliance.simulation.town import SimLeg
 
 DESK = straight_to("extension:101")
-
-
-async def connected(office: Office) -> tuple[SimLeg, SimLeg]:
-    """A patient who talks with extension 101; the patient's leg and the phone's."""
-    office.phone("101", answers(after=1))
-    patient = office.call_in("+12175559001")
-    await talks(patient)
-    (phone,) = (leg for leg in patient.joined)
-    return patient, phone
 
 
 def test_a_held_patient_hears_music_and_comes_back() -> None:
