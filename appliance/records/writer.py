@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -25,6 +26,8 @@ class Sink(Protocol):
 
 #: what a disk has refused is tried again after this
 RETRY_SECONDS = 5.0
+#: the least time between two commits: a promise waits for its own at most this much longer, before the caller is answered
+GATHER_SECONDS = 0.005
 
 Work = Callable[[], Sink | None]
 _Item = tuple[Work, asyncio.Future[None] | None]
@@ -42,6 +45,7 @@ class Writer:
         self.last_error = ""
         self.pending = 0
         self._refused: dict[Sink, None] = {}
+        self._committed = 0.0
         self._thread = threading.Thread(target=self._run, name="records", daemon=True)
         self._thread.start()
 
@@ -80,6 +84,10 @@ class Writer:
         batch: list[_Item] = []
         try:
             item = self._queue.get(timeout=RETRY_SECONDS if self._refused else None)
+            # One commit may follow another at once, many may not: in a rush of calls more of them share each.
+            early = self._committed + GATHER_SECONDS - time.monotonic()
+            if item is not None and early > 0:
+                time.sleep(early)
             while item is not None:
                 batch.append(item)
                 item = self._queue.get_nowait()
@@ -109,6 +117,7 @@ class Writer:
             except Exception as failure:
                 refusal = failure
                 self._refused[sink] = None
+        self._committed = time.monotonic()
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._tell, outcome, refusal)
 

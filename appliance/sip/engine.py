@@ -177,6 +177,7 @@ class Engine:
         # default); the static rule discards at most one frame in 200 ms and only when the delay is far too long.
         media.jbDiscardAlgo = pj.PJMEDIA_JB_DISCARD_STATIC
         endpoint.libInit(config)
+        pj.SipReactor.deafen()
         self._open_transports(endpoint)
         endpoint.audDevManager().setNullDev()
         endpoint.libStart()

@@ -102,10 +102,6 @@ class PjCall(pj.Call):  # type: ignore[misc]  # pjsua2 carries no types
         if prm.digit in KEYS:
             self.leg.report(Digit(prm.digit))
 
-    def onCallTsxState(self, prm: Any) -> None: ...
-
-    def onCallSdpCreated(self, prm: Any) -> None: ...
-
 
 class LiveLeg:
     """One call leg: us and one far end. See :class:`appliance.flows.ports.Leg` for the contract."""

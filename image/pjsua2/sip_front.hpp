@@ -85,6 +85,9 @@ public:
     static int descriptor();
     /** Does all that is due, without waiting; returns the milliseconds until PJSIP's next timer (at most limit). */
     static int turn(int limit);
+    /** Takes back the callbacks nobody here listens to: for each, pjsua2 writes messages and SDP into strings and calls Python
+     *  several times a call. Between libInit() and libStart(). */
+    static void deafen();
     /** Sets PJSIP's own log level (0: fatal only); the one call allowed before libCreate(). */
     static void quiet(int level) { pj_log_set_level(level); }
 };
@@ -256,6 +259,20 @@ int SipReactor::turn(int limit) {
     PJ_TIME_VAL_SUB(next, now);
     long wait = PJ_TIME_VAL_MSEC(next);
     return wait < 0 ? 0 : wait > limit ? limit : (int)wait;
+}
+
+void SipReactor::deafen() {
+    pjsua_callback &cb = pjsua_var.ua_cfg.cb;
+    cb.on_call_tsx_state = NULL;
+    cb.on_call_sdp_created = NULL;
+    cb.on_call_media_transport_state = NULL;
+    cb.on_call_media_event = NULL;
+    cb.on_create_media_transport = NULL;
+    cb.on_stream_precreate = NULL;
+    cb.on_stream_created2 = NULL;
+    cb.on_stream_destroyed = NULL;
+    cb.on_conf_op_completed = NULL;
+    cb.on_transport_state = NULL;
 }
 
 SipCensus SipCensus::take() {

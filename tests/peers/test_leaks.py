@@ -12,7 +12,7 @@ from peers.test_sipp import Sipp
 
 #: half of the calls hear the attendant, half talk with a phone
 MENU, PHONE = "+12175550100", "+12175550101"
-RATE = 60
+RATE = 40
 #: RSS may move by this much: the call log's page cache (2 MB) and the allocator's own slack, not growth with each call
 SLACK_KB = 5_000
 
