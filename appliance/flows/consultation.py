@@ -36,20 +36,23 @@ async def consult(talk: Conversation, leg: Leg) -> Destination | None:
         return None
     if leg.ended is not None:
         talk.leave(leg)
-        return _blind_after_all(talk, far, target)
+        return _blind_after_all(talk, leg, far, target)
     await leg.play(house.prompts.phrase("transfer.failed"))
     talk.connect()
     return None
 
 
-def _blind_after_all(talk: Conversation, far: Leg, target: Destination) -> Destination | None:
+def _blind_after_all(talk: Conversation, leg: Leg, far: Leg, target: Destination) -> Destination | None:
     """The phone hung up while the third still rang."""
     if far not in talk.parties:
         return None  # another call has taken them over meanwhile
+    back = Destination("extension", leg.extension) if leg.extension is not None else None
     if far is talk.call.leg:
+        talk.call.fallback = back
+        talk.call.forwarded.clear()
         return target
     talk.leave(far)
-    give_away(talk.house, far, target, None)
+    give_away(talk.house, far, target, back)
     talk.over()
     return None
 

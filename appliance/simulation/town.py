@@ -115,9 +115,11 @@ class SimLeg:
         if self.ended:
             return
         self._hear(sound.text)
-        await asyncio.sleep(sound.seconds)
-        if self._hears == sound.text:
-            self._hear("")
+        try:
+            await asyncio.sleep(sound.seconds)
+        finally:
+            if self._hears == sound.text:
+                self._hear("")
 
     def music(self, name: str) -> None:
         self._hear(f"music:{name}")

@@ -120,6 +120,38 @@ def test_who_dials_a_transfer_and_hangs_up_at_once_has_transferred() -> None:
     play(scene, clinic=DESK)
 
 
+def test_a_consultation_left_early_that_finds_nobody_comes_back() -> None:
+    async def scene(office: Office) -> None:
+        patient, phone = await connected(office)
+        office.phone("102", ignores())
+        phone.far_press("*2")
+        await hears(phone, "Transfer")
+        phone.far_press("102")
+        await hears(phone, "ringback")
+        phone.far_hang_up()
+        await asyncio.sleep(40)
+        assert await talks(patient) == {"101"}
+        patient.far_hang_up()
+
+    play(scene, clinic=DESK)
+
+
+def test_a_patient_who_leaves_while_a_consultation_rings_leaves_nobody_behind() -> None:
+    async def scene(office: Office) -> None:
+        patient, phone = await connected(office)
+        office.phone("110", answers(after=6, talks=30))
+        phone.far_press("*2")
+        await hears(phone, "Transfer")
+        phone.far_press("110")
+        await hears(phone, "ringback")
+        patient.far_hang_up()
+        assert await talks(phone) == {"110"}
+        await ended(phone)
+
+    office = play(scene, clinic=DESK)
+    assert [record.outcome for record in office.log.records] == ["answered"]
+
+
 def test_a_refer_during_a_consultation_is_answered() -> None:
     async def scene(office: Office) -> None:
         patient, phone = await connected(office)
