@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from appliance.flows.house import House
 
 
+#: a disk that takes longer over a promise lets the caller hear ringing meanwhile
+SLOW_DISK_SECONDS = 0.3
+
+
 class HungUp(Exception):
     """The caller is gone; the flow has nothing left to do."""
 
@@ -60,8 +64,18 @@ class Call:
         """Answer the caller, once the promise is durable."""
         if self._promised is not None and not self._promised.done():
             # A journal that fails is told as a fault; it costs nobody their call.
-            await asyncio.wait([self._promised])
+            await asyncio.wait([self._promised], timeout=SLOW_DISK_SECONDS)
+            if not self._promised.done():
+                self.alert()
+                await asyncio.wait([self._promised])
         await self.leg.answer()
+
+    def alert(self) -> None:
+        """Let the caller hear that somebody is rung. After the phones were rung, who are to be quick."""
+        if self.leg.answered:
+            self.leg.ringback()
+        else:
+            self.leg.ring()
 
     def at(self, where: str, **facts: int | str) -> None:
         """The caller is here now."""

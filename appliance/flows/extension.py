@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from appliance.config.schema import Destination, Phone
 from appliance.flows.call import Call
 from appliance.flows.conversation import talk
-from appliance.flows.ports import Cause, Shown
+from appliance.flows.ports import Cause, Leg, Shown
 from appliance.flows.ringing import Ringing
 
 
@@ -22,12 +24,13 @@ async def extension(call: Call, number: str) -> Destination | None:
     if phone.forward_busy is not None and any(leg.answered for leg in house.legs_of(number)):
         return _refused(call, phone, Cause.BUSY)
     shown = Shown(house.shows(call.caller), via=_via(call))
-    ringing = Ringing(house)
-    if call.leg.answered:
-        call.leg.ringback()
-    else:
-        call.leg.ring()
-    rung = await ringing.run([lambda: house.switch.ring_phone(number, shown)], phone.ring_seconds)
+
+    def wave() -> Sequence[Leg]:
+        legs = house.switch.ring_phone(number, shown)
+        call.alert()
+        return legs
+
+    rung = await Ringing(house).run([wave], phone.ring_seconds)
     if rung.winner is not None:
         return await talk(call, rung.winner, rung.winner.extension or number)
     return _refused(call, phone, Cause.BUSY if rung.busy else Cause.NO_ANSWER)

@@ -95,7 +95,5 @@ async def _sign_of_life(leg: Leg) -> LegEvent:
 def _progress(call: Call, leg: Leg, *, early: bool) -> None:
     if early:
         call.house.switch.join(call.leg, leg)
-    elif call.leg.answered:
-        call.leg.ringback()
     else:
-        call.leg.ring()
+        call.alert()

@@ -35,7 +35,6 @@ class Reception:
         with opened(self.house, leg, "in") as call:
             leg.served_by(asyncio.current_task())
             call.promise()
-            leg.ring()
             await lead_safely(call, self._choose(leg.dialed))
 
     def _choose(self, dialed: str) -> Destination:

@@ -18,10 +18,6 @@ from appliance.lines.choice import ways
 async def group(call: Call, name: str) -> Destination | None:
     house = call.house
     rules = house.clinic.groups[name]
-    if call.leg.answered:
-        call.leg.ringback()
-    else:
-        call.leg.ring()
     shown = Shown(house.shows(call.caller), via=rules.label)
     members = [member for member in rules.members if member.startswith("+") or not do_not_disturb(call, member)]
     outside = {member for member in members if member.startswith("+")}
@@ -44,4 +40,5 @@ def _ring(call: Call, members: Sequence[str], shown: Shown) -> list[Leg]:
             legs += house.switch.ring_phone(member, shown)
         elif lines := ways(house.switch.lines()):
             legs.append(house.switch.seize(lines[0], member, *presented(call, lines[0])))
+    call.alert()
     return legs

@@ -292,7 +292,12 @@ class LiveLeg:
         else:
             reason.hValue = f"Q.850;cause={cause.q850}"
         prm.txOption.headers.append(reason)
-        self._try("hangup", self.call.hangup, prm)
+        try:
+            self.call.hangup(prm)
+        except pj.Error as error:
+            # Ended in this very moment, or in a state that knows no end yet: whoever asks again is heard again.
+            log.info("PJSIP refused", what="hangup", leg=self.id, reason=error.reason)
+            self._why = None
 
     async def play(self, sound: Sound) -> None:
         if self.ended:
