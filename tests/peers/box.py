@@ -69,7 +69,7 @@ class Box:
                     except (httpx.HTTPError, OSError):
                         assert self.process is not None
                         assert self.process.returncode is None, (self.folder / "box.log").read_text()[-3000:]
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.1)
         except TimeoutError:
             raise TimeoutError(f"the box's status stayed {json.dumps(last)[:1500]}") from None
 
