@@ -14,7 +14,8 @@ test: setup-test ## everything: style, types, imports, unit, property, SIP end t
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(py) -m pytest -n 2 --dist worksteal
+	$(py) -m pytest -n 2 --ignore tests/peers --ignore tests/bench
+	$(py) -m pytest tests/peers tests/bench
 
 bench: setup-test ## the figures of the switchboard, as a table
 	@PYTHONPATH=tests:. $(py) -m bench
