@@ -62,17 +62,6 @@ class Agents:
             if extension not in busy and self.serving(extension) and self._rested(self._agent(extension), now)
         ]
 
-    def next_free(self, extensions: Sequence[str]) -> float | None:
-        """The next moment at which somebody's rest is over, by the loop's time."""
-        now = self._now()
-        moments = [
-            moment
-            for extension in extensions
-            for moment in (self._agent(extension).wrap_up_until, self._agent(extension).rejected_until)
-            if moment > now
-        ]
-        return min(moments, default=None)
-
     def staff(self, extensions: Sequence[str]) -> Staff:
         """Those at work, as the waiting time is reckoned from them."""
         now = self._now()

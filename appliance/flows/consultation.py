@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from appliance.config.schema import Destination
-from appliance.flows.handover import give_away
 from appliance.flows.ports import Digit, Ended, Leg, Party, Shown
 from appliance.flows.ringing import Ringing
 
@@ -46,15 +45,7 @@ def _blind_after_all(talk: Conversation, leg: Leg, far: Leg, target: Destination
     """The phone hung up while the third still rang."""
     if far not in talk.parties:
         return None  # another call has taken them over meanwhile
-    back = Destination("extension", leg.extension) if leg.extension is not None else None
-    if far is talk.call.leg:
-        talk.call.fallback = back
-        talk.call.forwarded.clear()
-        return target
-    talk.leave(far)
-    give_away(talk.house, far, target, back)
-    talk.over()
-    return None
+    return talk.send_on(far, target, leg)
 
 
 async def _three(talk: Conversation, leg: Leg, far: Leg, third: Leg) -> None:

@@ -377,10 +377,13 @@ class Conversation:
         """The phone ``leg`` leaves, its far party goes to ``target``; comes back to the phone when nobody is there."""
         if len(others := self.peers(leg)) != 1 or leg.extension is None:
             return None
-        far = others[0]
-        back = Destination("extension", leg.extension)
         self.leave(leg)
         leg.hang_up()
+        return self.send_on(others[0], target, leg)
+
+    def send_on(self, far: Leg, target: Destination, leg: Leg) -> Destination | None:
+        """``far`` goes to ``target``, and back to the phone ``leg`` that has left when nobody is there."""
+        back = Destination("extension", leg.extension) if leg.extension is not None else None
         if far is self.call.leg:
             self.call.fallback = back
             self.call.forwarded.clear()

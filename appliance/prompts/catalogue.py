@@ -163,9 +163,3 @@ def all_pieces() -> set[Piece]:
     for value in [*range(_SMALL), *range(20, 100, 10), 100]:
         found.update(number(value))
     return found
-
-
-CREDITS = (
-    "Recorded prompts: Asterisk core sounds (English, Allison Smith), Digium, Inc., CC BY-SA 3.0, from Debian's "
-    "asterisk-core-sounds-en. Spoken text: hibari-tts, Apache-2.0. Hold music: synthesised by this project."
-)
